@@ -1,0 +1,142 @@
+"""What a run needs to go on after it was killed, and the weights that its artifact is made of.
+
+    OUTPUT/checkpoints/last.pt                  state after the last completed epoch (or step, after a SIGTERM)
+    OUTPUT/checkpoints/best-NNNN.safetensors    weights of the best epoch so far; epochs count from 1
+    OUTPUT/checkpoints/epoch-NNNN.safetensors   every `checkpoint_frequency` epochs
+
+`last.pt` is read with `weights_only=True`: tensors, numbers, strings, lists and dictionaries, never code. Each file
+is written under a temporary name and then replaced, and `last.pt` comes last, so that it only names files that exist.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+import torch.distributed as distributed
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from imclass.errors import ArtifactError, UserError, listing
+from imclass.training.process_group import Processes
+from imclass.training.progress import Progress
+from imclass.training.step import Training
+
+FORMAT = 1
+# What may differ between a run and its continuation.
+CHANGEABLE = frozenset({"epochs", "bad_image_limit", "early_stopping_min_epochs", "_tuning_objective_metric"})
+
+
+class Checkpoints:
+    """The checkpoints folder of one run. Only rank 0 writes."""
+
+    def __init__(self, output: Path, settings: dict[str, str], data: str) -> None:
+        self.folder = output / "checkpoints"
+        self.last = self.folder / "last.pt"
+        self.settings = settings
+        self.data = data
+
+    def save(self, training: Training, progress: Progress) -> None:
+        """Write the state of a run. Call it on rank 0 only."""
+        average = training.average
+        state = {
+            "format": FORMAT,
+            "settings": self.settings,
+            "data": self.data,
+            "progress": progress.to_dict(),
+            "model": training.model.state_dict(),
+            "optimizer": training.optimizer.state_dict(),
+            "scaler": training.scaler.state_dict(),
+            "average": average.model.state_dict() if average else None,
+            "average_updates": average.updates if average else 0,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _replace(self.last, lambda file: torch.save(state, file))
+
+    def save_weights(self, name: str, training: Training) -> None:
+        """Write the weights that are validated as `name` in the checkpoints folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = training.evaluated_model.state_dict()
+        tensors = {key: value.cpu().contiguous() for key, value in state.items()}
+        _replace(self.folder / name, lambda file: file.write(to_bytes(tensors)))
+
+    def load_weights(self, name: str) -> dict[str, torch.Tensor]:
+        return load_file(self.folder / name)
+
+    def periodic(self) -> list[Path]:
+        """The periodic weights files, in order of their epochs."""
+        return sorted(self.folder.glob("epoch-*.safetensors"))
+
+    def keep_only(self, name: str) -> None:
+        """Remove the weights of epochs that are no longer the best."""
+        for path in self.folder.glob("best-*.safetensors"):
+            if path.name != name:
+                path.unlink()
+
+    def read(self, processes: Processes) -> dict[str, Any] | None:
+        """The saved state, on every process, or None if there is none.
+
+        Raises:
+            ArtifactError: the file is damaged.
+            UserError: the state is of a run with other hyperparameters or other data; every difference is named.
+        """
+        content = [self.last.read_bytes() if processes.is_main and self.last.exists() else None]
+        if processes.world_size > 1:
+            distributed.broadcast_object_list(content, src=0)
+        if content[0] is None:
+            return None
+        try:
+            state: dict[str, Any] = torch.load(io.BytesIO(content[0]), map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ArtifactError(
+                f"the checkpoint cannot be read: {error}",
+                where=str(self.last),
+                fix="Delete the output folder to start afresh.",
+            ) from error
+        self._check(state)
+        return state
+
+    def _check(self, state: dict[str, Any]) -> None:
+        if state.get("format") != FORMAT:
+            raise ArtifactError(
+                f"checkpoint format {state.get('format')}, this version reads {FORMAT}", where=str(self.last)
+            )
+        old, new = state["settings"], self.settings
+        names = sorted((old.keys() | new.keys()) - CHANGEABLE)
+        different = [
+            f"{name}: {old.get(name, 'not set')} before, {new.get(name, 'not set')} now"
+            for name in names
+            if old.get(name) != new.get(name)
+        ]
+        if state["data"] != self.data:
+            different.append("the data is not what the run was started with")
+        if different:
+            raise UserError(
+                f"the run in this folder was started differently:\n{listing(different)}",
+                where=str(self.last),
+                fix="Resume with the same settings and data, or choose another --output.",
+            )
+
+    def restore(self, state: dict[str, Any], training: Training) -> Progress:
+        """Put a saved state into a freshly built training, strictly."""
+        training.model.load_state_dict(state["model"])
+        training.optimizer.load_state_dict(state["optimizer"])
+        training.scaler.load_state_dict(state["scaler"])
+        if training.average:
+            training.average.model.load_state_dict(state["average"])
+            training.average.updates = state["average_updates"]
+        return Progress.from_dict(state["progress"])
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,286 @@
+"""Evaluation: every sample exactly once, on any number of processes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from imclass import artifact
+from imclass.data import Source, open_source
+from imclass.errors import DataError
+from imclass.hyperparameters import Hyperparameters
+from imclass.images import BadImages, Loader, Preprocessing
+from imclass.training.labels import check_labels
+from imclass.training.losses import plain_loss
+from imclass.training.metrics import average_precisions, correct_answers, in_top, precision_recall_f1
+from imclass.training.process_group import Processes, join
+from imclass.training.sampling import evaluation_requests
+from imclass.training.step import precision_context
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model answers over a whole data set, on all processes together.
+
+    Attributes:
+        samples: number of samples that could be read.
+        loss: mean cross-entropy (multi-label: binary cross-entropy, mean over classes).
+        accuracy: share of right answers (multi-label: averaged over classes, threshold 0.5).
+        top_k_accuracy: by k, share of samples whose label is among the k likeliest classes; empty when multi-label.
+        true_positives, predicted, actual: (K,) int64 counts of each class.
+        confusion: (K, K) int64, row = label, column = answer; None when multi-label.
+        average_precisions: (K,) float64 of each class when multi-label, else None.
+    """
+
+    samples: int
+    loss: float
+    accuracy: float
+    top_k_accuracy: dict[int, float]
+    true_positives: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    actual: NDArray[np.int64]
+    confusion: NDArray[np.int64] | None
+    average_precisions: NDArray[np.float64] | None
+
+    @property
+    def mean_average_precision(self) -> float | None:
+        """Mean over the classes that have positive samples; None when not multi-label or when there are none."""
+        if self.average_precisions is None or np.isnan(self.average_precisions).all():
+            return None
+        return float(np.nanmean(self.average_precisions))
+
+
+@dataclass
+class _Sums:
+    """Device-side sums of one process."""
+
+    multi_label: bool
+    num_classes: int
+    top_ks: tuple[int, ...]
+    device: torch.device
+    totals: torch.Tensor = field(init=False)  # samples, loss, correct, then one for each k
+    counts: torch.Tensor = field(init=False)  # confusion, or true positives, predicted and actual
+    scores: list[torch.Tensor] = field(default_factory=list)
+    labels: list[torch.Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        rows = 3 if self.multi_label else self.num_classes
+        self.totals = torch.zeros(3 + len(self.top_ks), dtype=torch.float64, device=self.device)
+        self.counts = torch.zeros(rows, self.num_classes, dtype=torch.int64, device=self.device)
+
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, losses: torch.Tensor) -> None:
+        row = [
+            losses.new_tensor(len(losses)),
+            losses.sum(),
+            correct_answers(logits, labels, self.multi_label).sum(),
+            *(in_top(logits, labels, k).sum() for k in self.top_ks),
+        ]
+        self.totals += torch.stack(row).double()
+        if self.multi_label:
+            answers, truths = logits > 0, labels > 0.5
+            self.counts += torch.stack([(answers & truths).sum(0), answers.sum(0), truths.sum(0)])
+            self.scores.append(logits.float())
+            self.labels.append(labels)
+        else:
+            cells = labels[:, 0].long() * self.num_classes + logits.argmax(dim=1)
+            self.counts += torch.bincount(cells, minlength=self.num_classes**2).view_as(self.counts)
+
+    def gathered(self, tensors: list[torch.Tensor], processes: Processes) -> NDArray[np.float32]:
+        mine = torch.cat(tensors).cpu().numpy() if tensors else np.zeros((0, self.num_classes), np.float32)
+        return np.concatenate(processes.gather(mine))
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    loader: Loader,
+    processes: Processes,
+    *,
+    num_classes: int,
+    multi_label: bool,
+    top_k: tuple[int, ...] = (),
+    precision_dtype: str = "float32",
+    batch_size: int = 64,
+) -> Evaluation:
+    """Evaluate a model on every readable sample of a loader's source; every process gets the result of all.
+
+    Args:
+        model: takes (n, C, H, W) float, raw 0..255, and gives logits.
+        loader: without augmentation.
+        top_k: the k for which to report top-k accuracy; not for multi-label.
+        batch_size: samples a batch on this process; does not change the result.
+    """
+    sums = _Sums(multi_label, num_classes, () if multi_label else top_k, processes.device)
+    loss = plain_loss(multi_label)
+    was_training = model.training
+    model.eval()
+    for batch in loader.batches(
+        evaluation_requests(len(loader.source), batch_size, processes.rank, processes.world_size)
+    ):
+        if len(batch.indices):
+            with precision_context(processes.device, precision_dtype):
+                logits = model(batch.images.float())
+            sums.add(logits, batch.labels, loss(logits, batch.labels))
+    model.train(was_training)
+    return _result(sums, processes)
+
+
+def _result(sums: _Sums, processes: Processes) -> Evaluation:
+    samples, loss, correct, *tops = processes.sum(sums.totals).tolist()
+    counts = processes.sum(sums.counts).cpu().numpy()
+    count = max(samples, 1.0)
+    if sums.multi_label:
+        scores, labels = sums.gathered(sums.scores, processes), sums.gathered(sums.labels, processes)
+        true_positives, predicted, actual = counts
+        precisions = average_precisions(scores, labels)
+    else:
+        true_positives, predicted, actual = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+        precisions = None
+    return Evaluation(
+        samples=int(samples),
+        loss=loss / count,
+        accuracy=correct / count,
+        top_k_accuracy={k: top / count for k, top in zip(sums.top_ks, tops, strict=True)},
+        true_positives=true_positives,
+        predicted=predicted,
+        actual=actual,
+        confusion=None if sums.multi_label else counts,
+        average_precisions=precisions,
+    )
+
+
+class ClassReport(BaseModel):
+    """Figures of one class: number of samples, precision, recall and F1, average precision when multi-label."""
+
+    model_config = ConfigDict(frozen=True)
+    index: int
+    name: str
+    count: int
+    precision: float
+    recall: float
+    f1: float
+    average_precision: float | None = None
+
+
+class BadImage(BaseModel):
+    """A sample that could not be read, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    key: str
+    reason: str
+
+
+class Report(BaseModel):
+    """What `imclass evaluate` tells and writes as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+    model: str
+    source: str
+    samples: int
+    unreadable: int
+    loss: float
+    accuracy: float
+    top_5_accuracy: float | None
+    mean_average_precision: float | None
+    classes: list[ClassReport]
+    confusion: list[list[int]] | None
+    bad_images: list[BadImage]
+
+
+def evaluate_model(
+    model_path: str | Path,
+    source_path: str | Path,
+    *,
+    image_root: str | Path | None = None,
+    attribute_names: tuple[str, str] | None = None,
+    label_format: str = "multi-hot",
+    bad_image_limit: float = 0.01,
+    device: str = "auto",
+    threads: int = 0,
+    batch_size: int = 64,
+) -> Report:
+    """Evaluate a model file on a labelled source.
+
+    Raises:
+        ArtifactError: the model cannot be opened.
+        DataError: the source cannot be read, its labels do not fit the model, or too many images are unreadable.
+    """
+    description, model = artifact.load(model_path)
+    source = open_source(
+        source_path,
+        image_root=image_root,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        num_classes=description.num_classes,
+        class_names=description.class_names,
+    )
+    check_labels(source, description.num_classes, description.multi_label)
+    preprocessing = Preprocessing(
+        image_shape=description.image_shape,
+        resize=description.resize,
+        resize_mode=description.resize_mode,
+        fill_value=description.fill_value,
+    )
+    bad_images = BadImages(bad_image_limit)
+    with join(device) as processes:
+        with Loader(source, preprocessing, threads=threads, device=processes.device, bad_images=bad_images) as loader:
+            evaluation = evaluate(
+                model.to(processes.device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+                loader,
+                processes,
+                num_classes=description.num_classes,
+                multi_label=description.multi_label,
+                top_k=(5,) if description.num_classes > 5 else (),
+                batch_size=batch_size,
+            )
+        bad = [entry for entries in processes.gather(bad_images.entries) for entry in entries]
+    if evaluation.samples == 0:
+        raise DataError("not one image could be read", where=source.name)
+    return report(evaluation, description, str(model_path), source, [BadImage(key=e[1], reason=e[2]) for e in bad])
+
+
+def report(
+    evaluation: Evaluation,
+    description: artifact.Description,
+    model: str,
+    source: Source,
+    bad_images: list[BadImage],
+) -> Report:
+    """Put an evaluation into words and lists."""
+    names = description.class_names or tuple(str(index) for index in range(description.num_classes))
+    precision, recall, f1 = precision_recall_f1(evaluation.true_positives, evaluation.predicted, evaluation.actual)
+    areas = evaluation.average_precisions
+    classes = [
+        ClassReport(
+            index=index,
+            name=name,
+            count=int(evaluation.actual[index]),
+            precision=float(precision[index]),
+            recall=float(recall[index]),
+            f1=float(f1[index]),
+            average_precision=None if areas is None or np.isnan(areas[index]) else float(areas[index]),
+        )
+        for index, name in enumerate(names)
+    ]
+    return Report(
+        model=model,
+        source=source.name,
+        samples=evaluation.samples,
+        unreadable=len(bad_images),
+        loss=evaluation.loss,
+        accuracy=evaluation.accuracy,
+        top_5_accuracy=evaluation.top_k_accuracy.get(5),
+        mean_average_precision=evaluation.mean_average_precision,
+        classes=classes,
+        confusion=None if evaluation.confusion is None else evaluation.confusion.tolist(),
+        bad_images=bad_images,
+    )
+
+
+def evaluation_top_k(settings: Hyperparameters) -> tuple[int, ...]:
+    """The k that a run reports on its validation set."""
+    return (settings.top_k,) if settings.top_k and not settings.multi_label else ()

@@ -1,0 +1,119 @@
+"""What a run leaves for people and programs to read while it goes: log lines, metrics.jsonl, TensorBoard events.
+
+The log lines are the original's, so that metric expressions written for it still match:
+
+    Epoch[0] Batch [20]<TAB>Speed: 189.789 samples/sec<TAB>accuracy=0.983631
+    Epoch[0] Train-accuracy=0.150391
+    Epoch[0] Time cost=8.095
+    Epoch[0] Validation-accuracy=0.253906
+"""
+
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+
+from tensorboardX import SummaryWriter
+
+from imclass.hyperparameters import Hyperparameters
+from imclass.training.console import Console
+from imclass.training.loop import EpochState
+from imclass.training.metrics import Totals
+from imclass.training.progress import Progress
+
+# The original's lines have a logger of their own, so that a terminal can show a bar in their place.
+original = logging.getLogger("imclass.original")
+
+
+class History:
+    """Writes as the run goes. Every process may have one; only the first process of all writes files."""
+
+    def __init__(
+        self,
+        output: Path,
+        settings: Hyperparameters,
+        console: Console,
+        *,
+        writes_files: bool,
+        speaks: bool,
+        batch_size: int,
+        steps_per_epoch: int,
+    ) -> None:
+        self.path = output / "metrics.jsonl"
+        self.folder = output / "tensorboard"
+        self.settings = settings
+        self.console = console
+        self.writes_files = writes_files
+        self.speaks = speaks
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self._last_batch = (0, 0.0)
+        self._events: SummaryWriter | None = None
+
+    def __enter__(self) -> "History":
+        return self
+
+    def start(self, progress: Progress) -> None:
+        """Begin, or go on where `progress` stands: what an interrupted epoch wrote later than that is dropped."""
+        if self.writes_files:
+            lines = "".join(json.dumps(line) + "\n" for line in progress.metrics)
+            temporary = self.path.with_name(f".{self.path.name}.tmp")
+            temporary.write_text(lines)
+            temporary.replace(self.path)
+            self._events = SummaryWriter(str(self.folder), purge_step=progress.epoch if progress.epoch else None)
+        self._last_batch = (progress.step, progress.seconds)
+
+    def batch(self, state: EpochState, totals: Totals) -> None:
+        """Every 20 batches: speed since the last call, accuracy since the epoch began."""
+        if not self.speaks:
+            return
+        step, seconds = self._last_batch if self._last_batch[0] < state.step else (0, 0.0)
+        speed = (state.step - step) * self.batch_size / max(state.seconds - seconds, 1e-9)
+        self._last_batch = (state.step, state.seconds)
+        fields = [f"Epoch[{state.epoch}] Batch [{state.step - 1}]", f"Speed: {speed:.3f} samples/sec"]
+        fields.append(f"accuracy={totals.accuracy:f}")
+        if self.settings.top_k and not self.settings.multi_label:
+            fields.append(f"top_k_accuracy_{self.settings.top_k}={totals.top_k_accuracy:f}")
+        original.info("\t".join(fields))
+        self.console.batch(state.epoch, state.step, self.steps_per_epoch, speed, totals.mean_loss, totals.accuracy)
+
+    def trained(self, epoch: int, metrics: dict[str, float]) -> None:
+        """After the training half of an epoch."""
+        if not self.speaks:
+            return
+        original.info("Epoch[%d] Train-accuracy=%f", epoch, metrics["train_accuracy"])
+        if "train_top_k_accuracy" in metrics:
+            name = f"Train-top_k_accuracy_{self.settings.top_k}"
+            original.info("Epoch[%d] %s=%f", epoch, name, metrics["train_top_k_accuracy"])
+        original.info("Epoch[%d] Time cost=%.3f", epoch, metrics["train_seconds"])
+
+    def epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        """After an epoch's validation: one line of metrics.jsonl, and a point on every TensorBoard curve."""
+        if self.speaks:
+            original.info("Epoch[%d] Validation-accuracy=%f", epoch, metrics["validation_accuracy"])
+            if "validation_mean_average_precision" in metrics:
+                value = metrics["validation_mean_average_precision"]
+                original.info("Epoch[%d] Validation-mean_average_precision=%f", epoch, value)
+            self.console.epoch(epoch, self.settings.epochs, metrics)
+        if self.writes_files:
+            with self.path.open("a") as file:
+                file.write(json.dumps(metrics) + "\n")
+            assert self._events is not None
+            for name, value in metrics.items():
+                if name != "epoch":
+                    self._events.add_scalar(_tag(name), value, global_step=epoch)
+            self._events.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._events is not None:
+            self._events.close()
+
+
+def _tag(name: str) -> str:
+    """TensorBoard groups curves by what stands before the slash: train/accuracy, validation/accuracy."""
+    for group in ("train", "validation"):
+        if name.startswith(f"{group}_"):
+            return f"{group}/{name.removeprefix(f'{group}_')}"
+    return name

@@ -1,0 +1,217 @@
+"""A training run, told from top to bottom."""
+
+import logging
+from contextlib import ExitStack
+
+import torch
+
+from imclass.errors import DataError
+from imclass.hyperparameters import Hyperparameters, to_strings
+from imclass.images import BadImages, Loader
+from imclass.training.checkpoint import Checkpoints
+from imclass.training.console import Console
+from imclass.training.distribution import distribute, synchronise
+from imclass.training.early_stopping import EarlyStopping
+from imclass.training.evaluation import Evaluation, evaluate, evaluation_top_k
+from imclass.training.job import Job, Run
+from imclass.training.loop import EpochState, train_epoch
+from imclass.training.metrics import RunningSums, Totals
+from imclass.training.outcome import count_bad, write_artifact, write_bad_images
+from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
+from imclass.training.process_group import Processes
+from imclass.training.progress import Best, Progress
+from imclass.training.sampling import Sampler
+from imclass.training.schedule import learning_rate
+from imclass.training.step import Training
+from imclass.training.stop_request import StopRequest
+
+log = logging.getLogger(__name__)
+
+
+def run(job: Job, processes: Processes, console: Console) -> Run:
+    """Train, validate after every epoch, keep the best weights, write the model file.
+
+    Raises:
+        DataError: too many unreadable images.
+        ArtifactError: the initial model, the weights or the checkpoint do not fit.
+        NonFiniteLossError: training diverged.
+        UserError: a checkpoint of another run lies in the output folder.
+    """
+    training = prepare(job, processes)
+    sampler = make_sampler(job, training)
+    checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job))
+    progress = resume(job, checkpoints, training)
+    stopping = EarlyStopping.of(job.settings)
+    stopping.best, stopping.epochs_without_improvement = (
+        progress.stopping_best,
+        progress.epochs_without_improvement,
+    )
+    interrupted = False
+
+    with ExitStack() as stack:
+        bad_images = BadImages(job.settings.bad_image_limit)
+        stack.callback(write_bad_images, bad_images, job.output, processes)
+        train_loader, validation_loader = (
+            stack.enter_context(loader) for loader in loaders(job, bad_images, processes)
+        )
+        history = stack.enter_context(make_history(job, sampler, console, processes))
+        stop = stack.enter_context(StopRequest())
+        history.start(progress)
+
+        while not progress.finished:
+            epoch = progress.epoch
+            freeze(training, epoch)
+            state = epoch_state(progress, training)
+            complete = train_epoch(
+                training,
+                train_loader,
+                sampler,
+                state,
+                stop_requested=lambda: stop.requested,
+                on_batch=history.batch,
+            )
+            synchronise(training)
+            totals = sum_over_processes(state, processes)
+            if not complete:
+                interrupted = True
+                save_interrupted(checkpoints, training, progress, state, processes)
+                break
+
+            metrics = training_metrics(epoch, state, totals, sampler, job.settings)
+            history.trained(epoch, metrics)
+            metrics |= validation_metrics(validate(training, validation_loader, job))
+            metrics |= {"seconds": state.seconds, "bad_images": float(count_bad(bad_images, processes))}
+            history.epoch(epoch, metrics)
+
+            ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
+            diverged = totals.first_bad_step is not None
+            advance(progress, metrics, stopping, finished=ends or diverged or epoch + 1 == job.settings.epochs)
+            keep(checkpoints, training, progress, job.settings, processes)
+            if ends:
+                log.info("Early stopping: no improvement for %d epochs", stopping.epochs_without_improvement)
+            if diverged:
+                log.warning("The loss is not finite since step %d; the trial ends here", totals.first_bad_step)
+            interrupted = not progress.finished and processes.any(stop.requested)
+            if interrupted:
+                break
+
+    model_path = job.output / "model.tar.gz"
+    if processes.is_main:
+        write_artifact(job, checkpoints, training, progress, model_path)
+    processes.barrier()
+    best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
+    return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
+
+
+def freeze(training: Training, epoch: int) -> None:
+    """For the first `freeze_backbone_epochs` only the last layer learns. (Re)wraps the network when that changes."""
+    frozen = epoch < training.hyperparameters.freeze_backbone_epochs
+    for parameter in training.model.backbone_parameters():  # type: ignore[operator]
+        if parameter.requires_grad == frozen:
+            parameter.requires_grad_(not frozen)
+            parameter.grad = None
+            training.network = training.model
+    if training.network is training.model:
+        training.network = distribute(training.model, training.hyperparameters.kv_store, training.processes)
+
+
+def epoch_state(progress: Progress, training: Training) -> EpochState:
+    """A fresh epoch, or the one that SIGTERM interrupted."""
+    settings, processes = training.hyperparameters, training.processes
+    sums = RunningSums(processes.device, settings.top_k, settings.multi_label)
+    if progress.step and processes.is_main:
+        sums.sums.copy_(torch.tensor(progress.sums, dtype=torch.float64))
+    return EpochState(progress.epoch, progress.step, sums, progress.seconds)
+
+
+def sum_over_processes(state: EpochState, processes: Processes) -> Totals:
+    processes.sum(state.sums.sums)
+    return state.sums.read()
+
+
+def training_metrics(
+    epoch: int, state: EpochState, totals: Totals, sampler: Sampler, settings: Hyperparameters
+) -> dict[str, float]:
+    metrics = {
+        "epoch": epoch,
+        "learning_rate": learning_rate((epoch + 1) * sampler.steps_per_epoch - 1, sampler.steps_per_epoch, settings),
+        "train_loss": totals.mean_loss,
+        "train_accuracy": totals.accuracy,
+        "train_seconds": state.seconds,
+        "images_per_second": totals.samples / max(state.seconds, 1e-9),
+    }
+    if settings.top_k and not settings.multi_label:
+        metrics["train_top_k_accuracy"] = totals.top_k_accuracy
+    return metrics
+
+
+def validate(training: Training, loader: Loader, job: Job) -> Evaluation:
+    evaluation = evaluate(
+        training.evaluated_model,
+        loader,
+        training.processes,
+        num_classes=job.num_classes,
+        multi_label=job.settings.multi_label,
+        top_k=evaluation_top_k(job.settings),
+        precision_dtype=job.settings.precision_dtype,
+        batch_size=max(64, job.settings.mini_batch_size // training.processes.local_world_size),
+    )
+    if evaluation.samples == 0:
+        raise DataError("not one validation image could be read", where=job.validation.name)
+    return evaluation
+
+
+def validation_metrics(evaluation: Evaluation) -> dict[str, float]:
+    metrics = {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
+    for accuracy in evaluation.top_k_accuracy.values():
+        metrics["validation_top_k_accuracy"] = accuracy
+    if evaluation.mean_average_precision is not None:
+        metrics["validation_mean_average_precision"] = evaluation.mean_average_precision
+    return metrics
+
+
+def advance(progress: Progress, metrics: dict[str, float], stopping: EarlyStopping, *, finished: bool) -> None:
+    """Count an epoch as done. Only a strictly better accuracy replaces the best one, as in the original."""
+    if metrics["validation_accuracy"] > progress.best.accuracy:
+        name = f"best-{progress.epoch + 1:04d}.safetensors"
+        progress.best = Best(progress.epoch, metrics["validation_accuracy"], name)
+    progress.metrics.append(metrics)
+    progress.epoch += 1
+    progress.step, progress.seconds, progress.sums = 0, 0.0, []
+    progress.stopping_best = stopping.best
+    progress.epochs_without_improvement = stopping.epochs_without_improvement
+    progress.finished = finished
+
+
+def keep(
+    checkpoints: Checkpoints,
+    training: Training,
+    progress: Progress,
+    settings: Hyperparameters,
+    processes: Processes,
+) -> None:
+    """Write what this epoch leaves: its weights if they are the best or due, and the state to resume from."""
+    if not processes.is_main:
+        return
+    if progress.best.epoch == progress.epoch - 1:
+        log.info("Storing the best model with validation accuracy: %f", progress.best.accuracy)
+        _save_weights(checkpoints, progress.best.file, training)
+    if settings.checkpoint_frequency and progress.epoch % settings.checkpoint_frequency == 0:
+        _save_weights(checkpoints, f"epoch-{progress.epoch:04d}.safetensors", training)
+    checkpoints.save(training, progress)
+    checkpoints.keep_only(progress.best.file)
+
+
+def _save_weights(checkpoints: Checkpoints, name: str, training: Training) -> None:
+    checkpoints.save_weights(name, training)
+    log.info('Saved checkpoint to "%s"', checkpoints.folder / name)
+
+
+def save_interrupted(
+    checkpoints: Checkpoints, training: Training, progress: Progress, state: EpochState, processes: Processes
+) -> None:
+    """After SIGTERM in the middle of an epoch: a checkpoint from which the epoch goes on at its next step."""
+    log.warning("SIGTERM: saving after batch %d of epoch %d", state.step, state.epoch)
+    progress.step, progress.seconds, progress.sums = state.step, state.seconds, state.sums.sums.tolist()
+    if processes.is_main:
+        checkpoints.save(training, progress)

@@ -1,0 +1,122 @@
+"""The update rules against what MXNet computed (tests/golden/optimizers)."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from imclass.hyperparameters import parse
+from imclass.training.optimizers import OPTIMIZERS, SGD, Adam, RMSProp, parameter_groups
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "optimizers"
+NAMES = ("fc_weight", "fc_bias", "bn_gamma")
+
+
+def replay(case: str, make, *, momentum=0.9, decay=1e-4, decayed=("fc_weight", "bn_gamma"), clip=None) -> float:
+    """Feed a case's recorded gradients to an optimizer; the largest difference from the recorded weights."""
+    recorded = np.load(GOLDEN / f"{case}.npz")
+    weights = {name: nn.Parameter(torch.from_numpy(recorded[f"{name}_0"].copy())) for name in NAMES}
+    groups = [{"params": [weights[name]], "weight_decay": decay if name in decayed else 0.0} for name in NAMES]
+    optimizer = make(groups)
+    largest = 0.0
+    for step, rate in enumerate(recorded["lr_used"]):
+        for name, weight in weights.items():
+            gradient = torch.from_numpy(recorded[f"{name}_grads"][step]) * float(recorded["rescale_grad"])
+            weight.grad = gradient if clip is None else gradient.clamp(-clip, clip)
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        optimizer.step()
+        for name, weight in weights.items():
+            difference = np.abs(weight.detach().numpy() - recorded[f"{name}_after"][step]).max()
+            largest = max(largest, float(difference))
+    return largest
+
+
+@pytest.mark.parametrize(
+    ("case", "momentum", "decay", "clip"),
+    [
+        ("sgd", 0.9, 1e-4, None),
+        ("sgd_nomomentum", 0.0, 1e-4, None),
+        ("sgd_wd_big", 0.9, 0.05, None),
+        ("sgd_lrdrop", 0.9, 1e-4, None),
+        ("sgd_clip", 0.9, 1e-4, 0.05),
+    ],
+)
+def test_sgd_is_mxnets(case: str, momentum: float, decay: float, clip: float | None) -> None:
+    assert replay(case, lambda groups: SGD(groups, 0.1, momentum), decay=decay, clip=clip) < 1e-6
+
+
+@pytest.mark.parametrize(("case", "decay"), [("nag_mxnet13", 0.05), ("nag_mxnet13_lrdrop", 1e-4)])
+def test_nag_is_mxnets_before_1_9(case: str, decay: float) -> None:
+    def make(groups):
+        return torch.optim.SGD(groups, 0.1, momentum=0.9, nesterov=True)
+
+    assert replay(case, make, decay=decay) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("case", "decay", "betas", "eps"),
+    [
+        ("adam", 1e-4, (0.9, 0.999), 1e-8),
+        ("adam_wd0", 0.0, (0.85, 0.99), 1e-6),
+        ("adam_lrdrop", 0.0, (0.9, 0.999), 1e-8),
+    ],
+)
+def test_adam_is_mxnets(case: str, decay: float, betas: tuple[float, float], eps: float) -> None:
+    assert replay(case, lambda groups: Adam(groups, 0.01, *betas, eps), decay=decay) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("case", "decay", "gamma", "eps"), [("rmsprop", 1e-4, 0.9, 1e-8), ("rmsprop_wd0", 0.0, 0.8, 1e-3)]
+)
+def test_rmsprop_is_mxnets(case: str, decay: float, gamma: float, eps: float) -> None:
+    assert replay(case, lambda groups: RMSProp(groups, 0.01, gamma, eps), decay=decay) < 1e-6
+
+
+def small_network() -> nn.Module:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    network[1].bias.requires_grad_(False)
+    return network
+
+
+def test_groups_go_by_module_type_and_leave_frozen_parameters_out() -> None:
+    network = small_network()
+    decayed, not_decayed = parameter_groups(network, 0.1)
+    assert [id(p) for p in decayed["params"]] == [id(network[0].weight), id(network[1].weight), id(network[3].weight)]
+    assert [id(p) for p in not_decayed["params"]] == [id(network[3].bias)]
+    assert (decayed["weight_decay"], not_decayed["weight_decay"]) == (0.1, 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimizer_is_built_from_hyperparameters(name: str) -> None:
+    network = small_network()
+    settings = parse({"optimizer": name, "weight_decay": "0.5", "learning_rate": "0.01"})
+    optimizer = OPTIMIZERS[name](network, settings)
+    expected = 0.5 if name in ("sgd", "nag") else 0.0  # the original ignores weight decay for the other two
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [expected, 0.0]
+    before = network[0].weight.detach().clone()
+    network[0].weight.grad = torch.ones_like(before)
+    optimizer.step()
+    assert torch.all(network[0].weight < before)
+
+
+def test_nag_without_momentum_is_plain_sgd() -> None:
+    assert isinstance(OPTIMIZERS["nag"](small_network(), parse({"optimizer": "nag", "momentum": 0})), SGD)
+
+
+def test_state_survives_saving() -> None:
+    weight = nn.Parameter(torch.ones(3))
+    first, second = (Adam([{"params": [weight]}], 0.1, 0.9, 0.999, 1e-8) for _ in range(2))
+    weight.grad = torch.tensor([0.1, -0.2, 0.3])
+    first.step()
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    saved = weight.detach().clone()
+    first.step()
+    after_first = weight.detach().clone()
+    with torch.no_grad():
+        weight.copy_(saved)
+    second.step()
+    assert torch.equal(weight.detach(), after_first)
