@@ -1,0 +1,31 @@
+"""Data sets as bytes and labels: RecordIO, lists, augmented manifests and class folders behind one `Source`."""
+
+from imclass.data.channels import Channels, open_channels
+from imclass.data.folders import find_split_folders
+from imclass.data.lst_writer import write_lst
+from imclass.data.opening import open_pair, open_source
+from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
+from imclass.data.recordio_reader import Record, read_records
+from imclass.data.recordio_writer import RecordWriter
+from imclass.data.source import Sample, Source, Subset
+from imclass.data.split import split
+
+__all__ = [
+    "Channels",
+    "ImageHeader",
+    "ImageRecord",
+    "Record",
+    "RecordWriter",
+    "Sample",
+    "Source",
+    "Subset",
+    "find_split_folders",
+    "open_channels",
+    "open_pair",
+    "open_source",
+    "pack_image",
+    "read_records",
+    "split",
+    "unpack_image",
+    "write_lst",
+]

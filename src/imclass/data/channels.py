@@ -1,0 +1,180 @@
+"""Opens the channels of the original algorithm.
+
+==================  ==============================================================================
+channel             content
+==================  ==============================================================================
+`train`             `.rec` files at any depth, or images that `train_lst` lists, or a manifest, or
+                    whatever `open_source` knows
+`validation`        the same; may be missing
+`train_lst`         one `.lst`; its paths start from the `train` channel
+`validation_lst`    one `.lst`; its paths start from the `validation` channel
+`model`             `model.tar.gz` of an earlier run
+==================  ==============================================================================
+
+A channel is a folder or a single file. Files that are not asked for do no harm. Content types only choose
+between records and a list where both are there, and carry the parameter `label-format`; unknown types and
+parameters are accepted, as people use many.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from email.message import Message
+from pathlib import Path
+
+from imclass.data.image_files import printable
+from imclass.data.names import nearest
+from imclass.data.opening import (
+    Format,
+    Options,
+    Recognised,
+    files_with_suffix,
+    open_recognised,
+    open_recognised_pair,
+    recognise,
+)
+from imclass.data.source import Source
+from imclass.errors import DataError, listing
+
+CHANNELS = ("train", "validation", "train_lst", "validation_lst", "model")
+RECORDIO_TYPE = "application/x-recordio"
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The opened channels of a run.
+
+    Attributes:
+        train: training data.
+        validation: validation data, if there is such a channel.
+        model: the model file to start from, if there is such a channel.
+    """
+
+    train: Source
+    validation: Source | None
+    model: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContentType:
+    """A content type in parts: `application/x-recordio; label-format=class-id`.
+
+    Attributes:
+        media_type: in lower case.
+        parameters: names in lower case, values without quotes.
+    """
+
+    media_type: str
+    parameters: Mapping[str, str]
+
+
+def open_channels(
+    channels: Mapping[str, Path],
+    *,
+    content_types: Mapping[str, str] | None = None,
+    image_root: str | Path | None = None,
+    attribute_names: Sequence[str] | None = None,
+    label_format: str = "multi-hot",
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Channels:
+    """Open the channels of the original algorithm.
+
+    Args:
+        channels: folder or file of each channel.
+        content_types: content type of some channels; its `label-format` goes before the argument of that
+            name.
+
+    The other arguments are those of `imclass.data.open_source`; `image_root` is that of manifests and of
+    lists inside the data channels.
+
+    Raises:
+        DataError: unknown channels, no train channel, a list without its images, or data that `open_source`
+            refuses.
+    """
+    types = {name: parse_content_type(text) for name, text in (content_types or {}).items()}
+    _check_names(channels, types)
+    options = Options(
+        image_root=Path(image_root) if image_root is not None else None,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        num_classes=num_classes,
+        class_names=tuple(class_names) if class_names is not None else None,
+    )
+    model = _find_model(channels["model"]) if "model" in channels else None
+    train = _recognise_channel("train", channels, types, options)
+    if "validation" not in channels:
+        return Channels(open_recognised(*train), None, model)
+    validation = _recognise_channel("validation", channels, types, options)
+    opened = open_recognised_pair(train[0], validation[0], train[1], validation[1])
+    return Channels(*opened, model)
+
+
+def parse_content_type(text: str) -> ContentType:
+    """Take a content type apart as MIME does; anything is accepted."""
+    message = Message()
+    message["Content-Type"] = " ".join(text.split())
+    (media_type, _), *parameters = message.get_params(failobj=[("", "")])
+    return ContentType(media_type.strip().lower(), {name.lower(): value for name, value in parameters})
+
+
+def _check_names(channels: Mapping[str, Path], types: Mapping[str, ContentType]) -> None:
+    problems = [
+        f"unknown channel {name!r}{nearest(name, CHANNELS)}"
+        for name in dict.fromkeys([*channels, *types])
+        if name not in CHANNELS
+    ]
+    problems += [
+        f"a content type for {name!r}, but no such channel is given"
+        for name in types
+        if name in CHANNELS and name not in channels
+    ]
+    problems += [
+        f"there is no {name!r} channel" + (f", which {name}_lst needs" if f"{name}_lst" in channels else "")
+        for name in ("train", "validation")
+        if name not in channels and (name == "train" or f"{name}_lst" in channels)
+    ]
+    if problems:
+        raise DataError(
+            "the channels do not fit\n" + listing(problems),
+            where="channels",
+            fix="Channels are: " + ", ".join(CHANNELS) + ".",
+        )
+
+
+def _recognise_channel(
+    name: str, channels: Mapping[str, Path], types: Mapping[str, ContentType], options: Options
+) -> tuple[Recognised, Options]:
+    """Find out what a channel holds, and how to open it."""
+    path = channels[name]
+    content_type = types.get(name, ContentType("", {}))
+    options = replace(options, label_format=content_type.parameters.get("label-format", options.label_format).lower())
+    list_channel = channels.get(f"{name}_lst")
+    records = files_with_suffix(path, ".rec", deep=True) if path.is_dir() else []
+    if list_channel is not None and not (records and content_type.media_type == RECORDIO_TYPE):
+        chosen = _only_file(list_channel, f"{name}_lst", ".lst")
+        root = path if path.is_dir() else path.parent
+        return Recognised(printable(list_channel), Format.LIST, (chosen,)), replace(options, image_root=root)
+    if records:
+        return Recognised(printable(path), Format.RECORDIO, tuple(records)), options
+    return recognise(path), options
+
+
+def _only_file(path: Path, channel: str, *suffixes: str) -> Path:
+    """Return the one file of a channel that ends in one of the suffixes, at any depth."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise DataError("there is no such file or folder", where=f"channel {channel}, {printable(path)}")
+    files = files_with_suffix(path, *suffixes, deep=True)
+    if len(files) != 1:
+        held = listing([printable(file.relative_to(path)) for file in files]) if files else ""
+        raise DataError(
+            f"one file that ends in {' or '.join(suffixes)} is needed, {len(files)} are there"
+            + ("\n" + held if held else ""),
+            where=f"channel {channel}, {printable(path)}",
+        )
+    return files[0]
+
+
+def _find_model(path: Path) -> Path:
+    return _only_file(path, "model", ".gz", ".tgz")

@@ -1,0 +1,202 @@
+"""Reads augmented manifests: JSON lines, each with the path of an image and its label.
+
+One line an image::
+
+    {"source-ref": "images/dog1.jpg", "class": "1", "class-metadata": {"class-name": "dog"}}
+
+The image attribute ends in `-ref`; its value is a path relative to the manifest, or a `file://` address. The
+label is a number or a list of numbers, plain or as JSON text in a string (`imclass.data.manifest_labels`).
+Where the label attribute `NAME` has Ground Truth's `NAME-metadata` beside it, its `class-name` or `class-map`
+gives class names.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from imclass.data.image_files import ImageFiles, path_problem
+from imclass.data.manifest_labels import LabelTable, Names, RawLabel, label_names, parse_label
+from imclass.errors import DataError, listing
+
+REFERENCE_ENDING = "-ref"
+METADATA_ENDING = "-metadata"
+NAME_ATTRIBUTES = "Name the image and the label attribute, say --attribute-names source-ref,class."
+
+
+class RemoteDataError(ValueError):
+    """A reference to data that is not on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The lines of an augmented manifest.
+
+    Attributes:
+        path: the file.
+        images: path of each image relative to the folder of the manifest, or absolute.
+        labels: what the label attribute says in each line.
+    """
+
+    path: Path
+    images: tuple[str, ...]
+    labels: LabelTable
+
+    def source(
+        self,
+        name: str,
+        *,
+        image_root: Path | None = None,
+        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> ImageFiles:
+        """Make a source.
+
+        Args:
+            name: what the user typed.
+            image_root: the folder that paths start from; the folder of the manifest by default.
+            num_classes: the number of columns of class-id lists; the highest class + 1 by default.
+            class_names: the class table to follow, say that of a model.
+
+        Raises:
+            DataError: classes that are not below `num_classes`, names that differ from `class_names`, or none
+                of the first 20 images exists.
+        """
+        labels = self.labels.array(num_classes)
+        names = self.labels.class_names(num_classes, class_names)
+        source = ImageFiles(name, image_root or self.path.parent, self.images, labels, names)
+        source.check_first_files("Name the folder that the paths start from: --image-root FOLDER.")
+        return source
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    image: str
+    label: RawLabel
+    names: Names
+
+
+def read_manifest(
+    path: Path, *, attribute_names: Sequence[str] | None = None, label_format: str = "multi-hot"
+) -> Manifest:
+    """Read an augmented manifest.
+
+    Args:
+        attribute_names: image and label attribute; by default the first key that ends in `-ref` and the first
+            other key that does not end in `-metadata`, which must be the same in all lines.
+        label_format: "multi-hot" or "class-id", what lists of numbers mean.
+
+    Raises:
+        DataError: the file cannot be read or is empty, or it has bad lines: all of them, with their numbers.
+    """
+    chosen = _checked(attribute_names)
+    problems: list[str] = []
+    remote: list[str] = []
+    lines: list[_Line] = []
+    for number, text in _lines(path):
+        try:
+            record = _parse_object(text)
+            chosen = chosen or _choose(record)
+            _check_choice(record, chosen, attribute_names)
+            lines.append(_parse_line(number, record, *chosen))
+        except RemoteDataError as error:
+            remote.append(f"line {number}: {error}")
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if remote and not problems:
+        raise DataError(
+            "remote data is not read yet\n" + listing(remote),
+            where=str(path),
+            fix="Copy the images to this machine and name them by paths relative to the manifest.",
+        )
+    labels = LabelTable(str(path), label_format, {line.number: line.label for line in lines})
+    problems += remote + labels.problems() + labels.add_names((line.number, line.names) for line in lines)
+    if problems:
+        raise DataError("bad lines in the manifest\n" + listing(problems), where=str(path))
+    if not lines:
+        raise DataError("the manifest is empty", where=str(path))
+    return Manifest(path, tuple(line.image for line in lines), labels)
+
+
+def _checked(attribute_names: Sequence[str] | None) -> tuple[str, str] | None:
+    if attribute_names is None:
+        return None
+    if len(attribute_names) != 2 or isinstance(attribute_names, str):
+        raise DataError(
+            f"two attribute names are needed, image and label, not {attribute_names!r}", fix=NAME_ATTRIBUTES
+        )
+    return attribute_names[0], attribute_names[1]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    for number, line in enumerate(content.decode("utf-8-sig", "surrogateescape").split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _parse_object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON that can be read: a number too long or brackets too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _choose(record: dict[str, object]) -> tuple[str, str]:
+    image = next((key for key in record if key.endswith(REFERENCE_ENDING)), None)
+    label = next((key for key in record if not key.endswith((REFERENCE_ENDING, METADATA_ENDING))), None)
+    if image is None:
+        raise ValueError(f"no attribute ends in {REFERENCE_ENDING}, so the image is unknown. {NAME_ATTRIBUTES}")
+    if label is None:
+        raise ValueError(f"no label beside {image!r}. {NAME_ATTRIBUTES}")
+    return image, label
+
+
+def _check_choice(record: dict[str, object], chosen: tuple[str, str], attribute_names: Sequence[str] | None) -> None:
+    missing = [name for name in chosen if name not in record]
+    if missing:
+        raise ValueError(f"the attribute {missing[0]!r} is missing")
+    if attribute_names is None and (own := _choose(record)) != chosen:
+        raise ValueError(f"the attributes seem to be {own}, those of the lines before {chosen}. {NAME_ATTRIBUTES}")
+
+
+def _parse_line(number: int, record: dict[str, object], image_name: str, label_name: str) -> _Line:
+    label = parse_label(record[label_name])
+    names = label_names(label, record.get(label_name + METADATA_ENDING))
+    return _Line(number, _local_path(record[image_name], image_name), label, names)
+
+
+def _local_path(reference: object, attribute: str) -> str:
+    """Return the path of an image reference.
+
+    Raises:
+        RemoteDataError: the reference names another machine.
+        ValueError: it names no file at all.
+    """
+    if not isinstance(reference, str):
+        raise ValueError(f"{attribute!r} is not a path but {str(reference)[:40]!r}")
+    scheme, separator, _ = reference.partition("://")
+    if not separator:
+        path = reference
+    elif scheme.lower() == "file":
+        address = urlsplit(reference)
+        if address.netloc not in ("", "localhost"):
+            raise RemoteDataError(f"{reference[:100]} is on another machine")
+        path = unquote(address.path)
+    else:
+        raise RemoteDataError(f"{reference[:100]} is not a file on this machine")
+    problem = path_problem(path)
+    if problem:
+        raise ValueError(problem)
+    return path

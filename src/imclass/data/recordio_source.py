@@ -1,0 +1,69 @@
+"""The `.rec` files of a folder, or one of them, as a source of samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imclass.data.recordio import place, unpack_image
+from imclass.data.recordio_index import load_index
+from imclass.data.recordio_reader import RecordFile
+from imclass.data.source import Sample, check_index
+from imclass.errors import DataError, ImageError
+
+
+class RecordSource:
+    """The image records of one or more `.rec` files, one file after the other.
+
+    Args:
+        paths: the files, at least one.
+        name: what the user typed.
+
+    Attributes:
+        labels: (N, L) float32.
+        ids: (N,) uint64, the image ids in the records.
+
+    Raises:
+        DataError: a file cannot be opened or indexed, or the files differ in their number of labels.
+    """
+
+    class_names: tuple[str, ...] | None = None
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        self.name = name
+        self._files = [RecordFile(path) for path in paths]
+        indexes = [load_index(file) for file in self._files]
+        widths = [index.labels.shape[1] for index in indexes]
+        for file, width in zip(self._files, widths, strict=True):
+            if width != widths[0]:
+                raise DataError(
+                    f"its records have {width} labels, those of {self._files[0].name} have {widths[0]}",
+                    where=file.name,
+                    fix="The .rec files of one channel need the same number of labels.",
+                )
+        self.labels: NDArray[np.float32] = np.concatenate([index.labels for index in indexes])
+        self.labels.flags.writeable = False
+        self.ids: NDArray[np.uint64] = np.concatenate([index.ids for index in indexes])
+        self._offsets = np.concatenate([index.extents.offsets for index in indexes])
+        self._stored_bytes = np.concatenate([index.extents.stored_bytes for index in indexes])
+        self._first_records = np.cumsum([0, *(len(index) for index in indexes)])
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def key(self, index: int) -> str:
+        return f"{self._file(index).path.name}:{self._offsets[index]}"
+
+    def __getitem__(self, index: int) -> Sample:
+        file = self._file(index)
+        offset = int(self._offsets[index])
+        record = file.read(offset, int(self._stored_bytes[index]))
+        image = unpack_image(record.payload, place(file.name, offset)).image
+        if not image:
+            raise ImageError("the record holds no image bytes", where=place(file.name, offset))
+        return Sample(self.key(index), image, self.labels[index])
+
+    def _file(self, index: int) -> RecordFile:
+        check_index(index, len(self))
+        return self._files[int(np.searchsorted(self._first_records, index, side="right")) - 1]

@@ -1,0 +1,93 @@
+"""What the rest of imclass sees of a data set: samples by number, and all labels at once."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its labels.
+
+    Attributes:
+        key: names the sample to a person: a path relative to the data set's root, or `train.rec:BYTEOFFSET`.
+        image: the encoded JPEG or PNG.
+        label: (L,) float32.
+    """
+
+    key: str
+    image: bytes
+    label: NDArray[np.float32]
+
+
+class Source(Protocol):
+    """Random access to the N samples of a data set, from any number of threads."""
+
+    @property
+    def name(self) -> str:
+        """Where the data came from, as the user typed it."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of their numbers; None when the format has no names."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(N, L) float32, kept in memory: L = 1 holds class numbers, else one 0/1 column a class."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def key(self, index: int) -> str:
+        """Return the name of a sample without reading it."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample, 0 <= index < N.
+
+        Raises:
+            ImageError: this one image cannot be had: its file is missing or empty.
+            DataError: the container is broken.
+        """
+        ...
+
+
+def check_index(index: int, count: int) -> None:
+    """Raise IndexError unless 0 <= index < count, so that a wrong number never quietly reads another sample."""
+    if not 0 <= index < count:
+        raise IndexError(f"sample {index} of {count}")
+
+
+class Subset:
+    """Some samples of a source, in the order given.
+
+    Args:
+        source: the whole.
+        indices: (M,) integers, the samples taken.
+        name: what the part is called; the whole's name by default.
+    """
+
+    def __init__(self, source: Source, indices: NDArray[np.int64], name: str | None = None) -> None:
+        self.source = source
+        self.indices = np.asarray(indices, np.int64)
+        self.name = name or source.name
+        self.labels = source.labels[self.indices]
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self.source.class_names
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        check_index(index, len(self))
+        return self.source.key(int(self.indices[index]))
+
+    def __getitem__(self, index: int) -> Sample:
+        check_index(index, len(self))
+        return self.source[int(self.indices[index])]
