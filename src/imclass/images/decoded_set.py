@@ -1,0 +1,141 @@
+"""A whole data set of small images of one size, decoded once and kept in memory.
+
+Decoding a 32x32 JPEG costs more than everything else done to it. Where all images have the same few pixels, they are
+decoded once into one array, and batches that are only cut and mirrored are made from it without a loop over images.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from imclass.data.source import Source
+from imclass.errors import ImageError
+from imclass.images.decode import decode
+from imclass.images.header import dimensions
+from imclass.images.plan import Cuts
+from imclass.images.preprocess import SMALL_IMAGE_PIXELS
+from imclass.images.settings import Augmentation, Preprocessing
+from imclass.images.workers import Workers
+
+_IMAGES_A_TASK = 256
+_FIRST_LOOKED_AT = 20  # samples searched for a readable one that gives the size
+
+
+@dataclass(frozen=True)
+class DecodedSet:
+    """All images of a source, decoded.
+
+    Attributes:
+        padded: (N, h + 2p, w + 2p, C) uint8; around every image a border of p pixels of fill_value.
+        pad_size: p.
+        unreadable: why, by index, for images that cannot be decoded; their pixels mean nothing.
+    """
+
+    padded: NDArray[np.uint8]
+    pad_size: int
+    unreadable: dict[int, ImageError]
+
+    @property
+    def width(self) -> int:
+        """Width of the images, without the border."""
+        return int(self.padded.shape[2]) - 2 * self.pad_size
+
+    @property
+    def height(self) -> int:
+        """Height of the images, without the border."""
+        return int(self.padded.shape[1]) - 2 * self.pad_size
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """One image without its border, (h, w, C) uint8.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
+        if index in self.unreadable:
+            raise self.unreadable[index].with_traceback(None)
+        rows = slice(self.pad_size, self.pad_size + self.height)
+        columns = slice(self.pad_size, self.pad_size + self.width)
+        return np.asarray(self.padded[index, rows, columns])
+
+    def cut(self, indices: NDArray[np.int64], cuts: Cuts, out: NDArray[np.uint8]) -> None:
+        """Cut and mirror a batch.
+
+        Args:
+            indices: (n,) images.
+            cuts: place of each cut in the padded image, and mirrors.
+            out: (n, H, W, C) uint8, written.
+        """
+        _, height, width, channels = out.shape
+        rows = self.padded.reshape(*self.padded.shape[:2], -1)
+        windows = sliding_window_view(rows, (height, width * channels), axis=(1, 2))
+        out[...] = windows[indices, cuts.crop_y, cuts.crop_x * channels].reshape(out.shape)
+        if cuts.mirror.any():
+            chosen = out[cuts.mirror]
+            flipped = cv2.flip(chosen.reshape(-1, width, channels), 1)  # all images as one tall one
+            out[cuts.mirror] = flipped.reshape(chosen.shape)
+
+
+def decode_set(
+    source: Source,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    cache_bytes: int,
+    workers: Workers,
+) -> DecodedSet | None:
+    """Decode all images of a source, if they are small, of one size, and fit in `cache_bytes`; else None.
+
+    Raises:
+        DataError: the source itself is broken.
+    """
+    size = _first_size(source)
+    if size is None or size[0] * size[1] > SMALL_IMAGE_PIXELS:
+        return None
+    pad_size = augmentation.pad_size if augmentation else 0
+    shape = (len(source), size[1] + 2 * pad_size, size[0] + 2 * pad_size, preprocessing.channels)
+    if int(np.prod(shape, dtype=np.int64)) > cache_bytes:
+        return None
+    decoded = DecodedSet(np.full(shape, preprocessing.fill_value, np.uint8), pad_size, {})
+    has_other_size = threading.Event()
+    tasks = [
+        workers.submit(_decoding_task(source, decoded, start, has_other_size))
+        for start in range(0, len(source), _IMAGES_A_TASK)
+    ]
+    workers.wait(tasks)
+    return None if has_other_size.is_set() else decoded
+
+
+def _first_size(source: Source) -> tuple[int, int] | None:
+    """(width, height) of the first of a few images that has a readable header."""
+    for index in range(min(_FIRST_LOOKED_AT, len(source))):
+        try:
+            return dimensions(source[index].image)
+        except ImageError:
+            continue  # reported when a batch asks for it
+    return None
+
+
+def _decoding_task(
+    source: Source, decoded: DecodedSet, start: int, has_other_size: threading.Event
+) -> Callable[[], None]:
+    channels = decoded.padded.shape[3]
+
+    def decode_some() -> None:
+        for index in range(start, min(start + _IMAGES_A_TASK, len(source))):
+            if has_other_size.is_set():
+                return
+            try:
+                image = decode(source[index].image, channels)
+            except ImageError as problem:
+                decoded.unreadable[index] = problem
+                continue
+            if image.shape[:2] != (decoded.height, decoded.width):
+                has_other_size.set()
+                return
+            decoded.image(index)[...] = image
+
+    return decode_some

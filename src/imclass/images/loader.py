@@ -1,0 +1,294 @@
+"""Feeds a device with batches of images, decoded ahead of their use on threads.
+
+Batches come in the order of the requests and hold the same pixels for any number of threads.
+"""
+
+import weakref
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imclass.data.source import Source
+from imclass.errors import ImageError
+from imclass.images.bad_images import BadImages
+from imclass.images.decoded_set import DecodedSet, decode_set
+from imclass.images.draws import Draws
+from imclass.images.header import read_header
+from imclass.images.plan import Layout, lay_out, plan_cuts, plan_image
+from imclass.images.preprocess import carry_out
+from imclass.images.settings import Augmentation, Preprocessing
+from imclass.images.warp_cpu import execute
+from imclass.images.workers import Workers, available_cores
+
+Request = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0."""
+
+_BATCHES_AHEAD = 4
+_MOST_IMAGES_A_TASK = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The readable images of a request.
+
+    Attributes:
+        images: (n, C, H, W) uint8 on the loader's device, channels_last in memory; RGB or grey, 0..255.
+        labels: (n, L) float32 on the loader's device.
+        indices: (n,) int64, place of each in the source.
+        planned: number of samples asked for; planned - n were unreadable. n may be 0.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: NDArray[np.int64]
+    planned: int
+
+
+@dataclass
+class _Pending:
+    """A batch on its way.
+
+    Attributes:
+        indices: (planned,) samples asked for.
+        rows: (planned, COLUMNS) uniforms; None without augmentation.
+        pixels: (planned, H, W, C) uint8 on the CPU, page-locked when the device is a GPU; filled by tasks.
+        tasks: what fills it.
+        failures: why, by row, for images that cannot be read.
+        copied: (images, labels) on the device, and the event that says that they have arrived.
+    """
+
+    indices: NDArray[np.int64]
+    rows: NDArray[np.float32] | None
+    pixels: torch.Tensor
+    tasks: list[Future[None]] = field(default_factory=list)
+    failures: dict[int, ImageError] = field(default_factory=dict)
+    copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
+
+    @property
+    def is_decoded(self) -> bool:
+        return all(task.done() and task.exception() is None for task in self.tasks)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """(planned,) which rows hold an image."""
+        readable = np.ones(len(self.indices), np.bool_)
+        readable[list(self.failures)] = False
+        return readable
+
+
+class Loader:
+    """Batches of a source's images.
+
+    OpenCV's own threads are switched off for the whole process, because they would compete with the loader's: work
+    is shared out by image, which leaves no core waiting at the end of every small step.
+
+    Args:
+        source: encoded images and labels.
+        preprocessing: geometry of the result.
+        augmentation: random changes for training; None for validation.
+        seed: of the random changes, 0 .. 2**64 - 1.
+        threads: decoding threads; 0 = one for each core that this process may use.
+        device: where batches are delivered.
+        bad_images: collects unreadable images and ends the run when there are too many.
+        cache_bytes: most memory for a data set of small images that is kept decoded; 0 = never.
+        scaled_decode: as in `preprocess`.
+        stall_seconds: how long nothing may be decoded, while a batch is waited for, before the loader gives up.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        preprocessing: Preprocessing,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        threads: int = 0,
+        device: torch.device,
+        bad_images: BadImages,
+        cache_bytes: int = 1 << 30,
+        scaled_decode: bool = True,
+        stall_seconds: float = 120.0,
+    ) -> None:
+        self.source = source
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.device = device
+        self._draws = Draws(seed, len(source))
+        self._threads = threads or available_cores()
+        self._bad_images = bad_images
+        self._cache_bytes = cache_bytes
+        self._scaled_decode = scaled_decode
+        self._stall_seconds = stall_seconds
+        self._is_enlarged = np.zeros(len(source), np.bool_)
+        self._decoded: DecodedSet | None = None
+        self._plain_layout: Layout | None = None
+        self._has_tried_decoding = cache_bytes == 0
+        self._copy_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._iterations: weakref.WeakSet[Generator[Batch]] = weakref.WeakSet()
+        cv2.setNumThreads(0)
+
+    @property
+    def enlarged(self) -> int:
+        """Number of distinct samples so far that are smaller than image_shape and were enlarged to it."""
+        return int(self._is_enlarged.sum())
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        """Batches, in the order of the requests. Decoding begins when the first is asked for.
+
+        The threads live as long as the iterator: they end when it is exhausted, closed, dropped or fails.
+
+        Raises (while iterating):
+            DataError: the source is broken, or too many of its images are unreadable.
+            RuntimeError: nothing was decoded for `stall_seconds`.
+        """
+        iteration = self._iterate(iter(requests))
+        self._iterations.add(iteration)
+        return iteration
+
+    def close(self) -> None:
+        """End all iterations that are still open."""
+        for iteration in list(self._iterations):
+            iteration.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _iterate(self, requests: Iterator[Request]) -> Generator[Batch]:
+        workers = Workers(self._threads, self._stall_seconds)
+        ahead: deque[_Pending] = deque()
+        try:
+            self._decode_small_images(workers)
+            while True:
+                while len(ahead) < _BATCHES_AHEAD and (request := next(requests, None)) is not None:
+                    ahead.append(self._begin(request, workers))
+                if not ahead:
+                    return
+                workers.wait(ahead[0].tasks)
+                self._copy_decoded(ahead)
+                yield self._deliver(ahead.popleft())
+        finally:
+            workers.close()
+
+    def _decode_small_images(self, workers: Workers) -> None:
+        if self._has_tried_decoding:
+            return
+        self._has_tried_decoding = True
+        decoded = decode_set(self.source, self.preprocessing, self.augmentation, self._cache_bytes, workers)
+        if decoded is None:
+            return
+        self._decoded = decoded
+        augmentation = self.augmentation
+        if augmentation and (augmentation.distorts or augmentation.changes_colour):
+            return
+        layout = lay_out(
+            decoded.width,
+            decoded.height,
+            self.preprocessing,
+            pad_size=augmentation.pad_size if augmentation else 0,
+        )
+        self._plain_layout = layout if layout.is_plain else None
+
+    def _begin(self, request: Request, workers: Workers) -> _Pending:
+        indices, passes = request
+        height, width = self.preprocessing.height, self.preprocessing.width
+        shape = (len(indices), height, width, self.preprocessing.channels)
+        pending = _Pending(
+            indices=np.asarray(indices, np.int64),
+            rows=None if self.augmentation is None else self._draws.rows(indices, passes),
+            pixels=torch.empty(shape, dtype=torch.uint8, pin_memory=self._copy_stream is not None),
+        )
+        if self._decoded is not None and self._plain_layout is not None:
+            cut = partial(self._cut_batch, pending, self._decoded, self._plain_layout)
+            pending.tasks.append(workers.submit(cut))
+            return pending
+        images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
+        for start in range(0, len(indices), images_a_task):
+            chosen = range(start, min(start + images_a_task, len(indices)))
+            pending.tasks.append(workers.submit(partial(self._fill, pending, chosen)))
+        return pending
+
+    def _cut_batch(self, pending: _Pending, decoded: DecodedSet, layout: Layout) -> None:
+        """A whole batch at once, from decoded images that need no more than a cut and a mirror."""
+        cuts = plan_cuts(pending.rows, len(pending.indices), layout, self.augmentation)
+        decoded.cut(pending.indices, cuts, pending.pixels.numpy())
+        if decoded.unreadable:
+            for row, index in enumerate(pending.indices.tolist()):
+                if index in decoded.unreadable:
+                    pending.failures[row] = decoded.unreadable[index]
+
+    def _fill(self, pending: _Pending, chosen: range) -> None:
+        """Some rows of a batch, image by image."""
+        pixels = pending.pixels.numpy()
+        for row in chosen:
+            uniforms = None if pending.rows is None else pending.rows[row]
+            try:
+                pixels[row] = self._image(int(pending.indices[row]), uniforms)
+            except ImageError as problem:
+                pending.failures[row] = problem
+
+    def _image(self, index: int, uniforms: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+        if self._decoded is not None:
+            image = self._decoded.image(index)
+            plan = plan_image(
+                uniforms, self._decoded.width, self._decoded.height, self.preprocessing, self.augmentation
+            )
+            pixels = execute(image, plan)
+        else:
+            data = self.source[index].image
+            header = read_header(data)
+            plan = plan_image(uniforms, header.width, header.height, self.preprocessing, self.augmentation)
+            pixels = carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode)
+        if plan.layout.is_enlarged:
+            self._is_enlarged[index] = True
+        return pixels
+
+    def _copy_decoded(self, ahead: deque[_Pending]) -> None:
+        """Start the copy to the device of all batches that are decoded, in order and before they are asked for."""
+        for pending in ahead:
+            if not pending.is_decoded:
+                return
+            if pending.copied is None:
+                pending.copied = self._copy(pending)
+
+    def _copy(self, pending: _Pending) -> tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]:
+        readable = pending.readable
+        labels = torch.from_numpy(np.ascontiguousarray(self.source.labels[pending.indices[readable]], np.float32))
+        pixels = pending.pixels if readable.all() else pending.pixels[torch.from_numpy(readable)]
+        images = pixels.permute(0, 3, 1, 2)
+        if self._copy_stream is None:
+            return images.to(self.device), labels.to(self.device), None
+        with torch.cuda.stream(self._copy_stream):
+            copied = (
+                images.to(self.device, non_blocking=True),
+                labels.pin_memory().to(self.device, non_blocking=True),
+            )
+            return *copied, self._copy_stream.record_event()
+
+    def _deliver(self, pending: _Pending) -> Batch:
+        for row in sorted(pending.failures):
+            key = self.source.key(int(pending.indices[row]))
+            self._bad_images.add(self.source.name, key, pending.failures[row].what)
+        if pending.failures:
+            self._bad_images.check(self.source.name, len(self.source))
+        assert pending.copied is not None
+        images, labels, arrived = pending.copied
+        if arrived is not None:
+            consumer = torch.cuda.current_stream(self.device)
+            consumer.wait_event(arrived)
+            images.record_stream(consumer)
+            labels.record_stream(consumer)
+        return Batch(images, labels, pending.indices[pending.readable], planned=len(pending.indices))

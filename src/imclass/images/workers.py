@@ -1,0 +1,91 @@
+"""Threads for decoding. Decoders and OpenCV let go of Python's lock, so threads use all cores without copies.
+
+`concurrent.futures.ThreadPoolExecutor` is not used because the interpreter waits for its threads at exit: one read
+that never returns (a lost network drive) would keep a failed run from ending. These threads do not hold it up.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+logger = logging.getLogger(__name__)
+
+Task = Callable[[], None]
+
+
+class Workers:
+    """A fixed number of threads that work through tasks in the order in which they were given.
+
+    Args:
+        threads: number of threads, at least 1.
+        stall_seconds: how long no task may finish, while some are waited for, before `wait` gives up.
+    """
+
+    def __init__(self, threads: int, stall_seconds: float) -> None:
+        self.stall_seconds = stall_seconds
+        self._tasks: queue.SimpleQueue[tuple[Future[None], Task] | None] = queue.SimpleQueue()
+        self._is_closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"imclass-decode-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Task) -> Future[None]:
+        """Queue a task."""
+        future: Future[None] = Future()
+        self._tasks.put((future, task))
+        return future
+
+    def wait(self, futures: Sequence[Future[None]]) -> None:
+        """Wait until all tasks are done.
+
+        Raises:
+            RuntimeError: no task finished for `stall_seconds`.
+            Exception: whatever a task raised, as soon as it did.
+        """
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=self.stall_seconds, return_when=FIRST_COMPLETED)
+            if not done:
+                raise RuntimeError(
+                    f"no image was read or decoded for {self.stall_seconds:g} seconds; {len(pending)} pieces of work "
+                    "are waiting. Is the storage that holds the images still there?"
+                )
+            for future in done:
+                future.result()
+
+    def close(self) -> None:
+        """Drop the tasks that have not begun, wait for those that have, and end the threads."""
+        self._is_closing.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        deadline = time.monotonic() + self.stall_seconds
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        stuck = sum(thread.is_alive() for thread in self._threads)
+        if stuck:
+            logger.warning("%d decoding threads are stuck in a read and are left behind", stuck)
+
+    def _work(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            future, task = item
+            if self._is_closing.is_set():
+                future.cancel()
+                continue
+            try:
+                task()
+            except BaseException as problem:  # noqa: BLE001  (not handled here: it goes to whoever waits)
+                future.set_exception(problem)
+            else:
+                future.set_result(None)
+
+
+def available_cores() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,69 @@
+import logging
+import threading
+import time
+
+import pytest
+
+from imclass.images.workers import Workers, available_cores
+
+
+def test_tasks_begin_in_order() -> None:
+    order: list[int] = []
+    workers = Workers(1, 10.0)
+    workers.wait([workers.submit(lambda number=number: order.append(number)) for number in range(50)])
+    workers.close()
+    assert order == list(range(50))
+
+
+def test_the_first_failure_reaches_the_waiter() -> None:
+    def fail() -> None:
+        raise KeyError("broken container")
+
+    workers = Workers(2, 10.0)
+    with pytest.raises(KeyError, match="broken container"):
+        workers.wait([workers.submit(time.time), workers.submit(fail)])
+    workers.close()
+
+
+def test_close_drops_what_has_not_begun() -> None:
+    begun, release = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def hold() -> None:
+        begun.set()
+        release.wait(10)
+
+    before = threading.active_count()
+    workers = Workers(1, 10.0)
+    workers.submit(hold)
+    later = workers.submit(lambda: done.append(1))
+    assert begun.wait(10)
+    closing = threading.Thread(target=workers.close)
+    closing.start()
+    release.set()
+    closing.join(10)
+    assert later.cancelled()
+    assert not done
+    assert threading.active_count() == before
+
+
+def test_no_progress_ends_the_wait_and_stuck_threads_are_left(caplog: pytest.LogCaptureFixture) -> None:
+    release = threading.Event()
+    workers = Workers(1, 0.05)
+    stuck = workers.submit(lambda: release.wait(10) and None)
+    with pytest.raises(RuntimeError, match=r"for 0\.05 seconds"):
+        workers.wait([stuck])
+    with caplog.at_level(logging.WARNING):
+        workers.close()
+    assert "1 decoding threads are stuck" in caplog.text
+    release.set()
+
+
+def test_slow_progress_is_progress() -> None:
+    workers = Workers(1, 0.2)
+    workers.wait([workers.submit(lambda: time.sleep(0.05)) for _ in range(8)])
+    workers.close()
+
+
+def test_cores() -> None:
+    assert available_cores() >= 1
