@@ -1,0 +1,120 @@
+"""Writes `model.tar.gz`. The same model always gives the same bytes.
+
+gzip (no name, time 0)
++-- tar, plain POSIX headers: owner 0, mode 0644, time 0, in this order
+    +-- model.json                           UTF-8 JSON, fields in the order of `Description`
+    +-- model.safetensors                    the weights
+    +-- checkpoints/epoch-0002.safetensors   weights of earlier epochs, if any, in ascending order
+    +-- checkpoints/...
+"""
+
+import contextlib
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import torch
+from torch import Tensor
+
+from imclass.artifact.description import (
+    CHECKPOINT_NAME,
+    CHECKPOINTS,
+    DESCRIPTION_MEMBER,
+    WEIGHTS_MEMBER,
+    Description,
+    differences,
+)
+from imclass.errors import ArtifactError
+
+# Weights are close to noise: the highest level takes ten times as long to save less than one percent more.
+COMPRESSION_LEVEL = 1
+
+
+def save(
+    path: str | Path,
+    description: Description,
+    state: Mapping[str, Tensor],
+    *,
+    checkpoints: Sequence[Path] = (),
+) -> None:
+    """Write a model; a file that is already there is replaced in one step.
+
+    Args:
+        path: the file, usually called `model.tar.gz`, in a folder that exists.
+        description: what the weights are of.
+        state: `state_dict()` of the network described, on any device, in any memory format.
+        checkpoints: weights of earlier epochs, as safetensors files called `epoch-NNNN.safetensors`, the epoch
+            counted from 1 with four digits. They are copied piece by piece, so they may be many.
+
+    Raises:
+        ArtifactError: the file or a checkpoint cannot be written or read.
+    """
+    with torch.device("meta"):
+        expected = description.build().state_dict()
+    problems = differences(expected, {name: tuple(tensor.shape) for name, tensor in state.items()})
+    assert not problems, f"the weights are not of the network described: {problems}"
+    assert all(CHECKPOINT_NAME.fullmatch(checkpoint.name) for checkpoint in checkpoints)
+
+    def write(stream: IO[bytes]) -> None:
+        with (
+            gzip.GzipFile("", "wb", COMPRESSION_LEVEL, stream, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            _add(tar, DESCRIPTION_MEMBER, _json(description))
+            _add(tar, WEIGHTS_MEMBER, _safetensors(state))
+            for checkpoint in sorted(checkpoints):
+                _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
+
+    _write_atomically(Path(path), write)
+
+
+def _json(description: Description) -> bytes:
+    return description.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _safetensors(state: Mapping[str, Tensor]) -> bytes:
+    from safetensors.torch import save as to_bytes
+
+    return to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)  # its defaults are owner 0, mode 0644 and time 0
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _add_file(tar: tarfile.TarFile, name: str, file: Path) -> None:
+    try:
+        with file.open("rb") as stream:
+            member = tarfile.TarInfo(name)
+            member.size = os.fstat(stream.fileno()).st_size
+            tar.addfile(member, stream)
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            "the checkpoint is gone", where=str(file), fix="Leave the files of a run alone while it runs."
+        ) from error
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise ArtifactError(
+            f"the file cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="Check that the folder exists, may be written to and has space left.",
+        ) from error
+    finally:
+        # Gone already after a success, and where the folder is the trouble there is nothing to remove.
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,27 @@
+"""The networks and the public weights that they can start from."""
+
+from imclass.models.initialisation import initialise
+from imclass.models.pretrained import (
+    PRETRAINED,
+    LoadReport,
+    PretrainedWeights,
+    download_pretrained,
+    family_of,
+    load_pretrained,
+)
+from imclass.models.resnet import NETWORKS, Layout, ResNet, build, layout_of
+
+__all__ = [
+    "NETWORKS",
+    "PRETRAINED",
+    "Layout",
+    "LoadReport",
+    "PretrainedWeights",
+    "ResNet",
+    "build",
+    "download_pretrained",
+    "family_of",
+    "initialise",
+    "layout_of",
+    "load_pretrained",
+]

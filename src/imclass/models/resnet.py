@@ -1,0 +1,381 @@
+"""Residual networks, block by block: the pre-activation net of SageMaker's algorithm and today's usual one.
+
+`resnet_v2` is the pre-activation network of He et al., "Identity Mappings in Deep Residual Networks" (2016),
+as MXNet's example builds it: each unit normalises and activates before it convolves. Its state keys map one
+to one to MXNet's arrays: `stage1.0.conv1.weight` is `stage1_unit1_conv1_weight`, `bn_data.weight` is
+`bn_data_gamma`.
+
+`resnet_v1` is the network of "Deep Residual Learning for Image Recognition" (2015) in its v1.5 form, with the
+stride in the 3x3 convolution of a bottleneck. Public ImageNet weights are of this family; its state keys are
+torchvision's.
+
+Both take raw values 0..255, RGB or grey, and normalise them inside, so that it is done, and done once:
+
+    image (N, C, H, W) -> normalise -> stem -> stages -> mean over plane -> head -> logits (N, num_classes)
+
+    large stem: 7x7 stride 2, then 3x3 max pool stride 2: the first stage sees a quarter of the side
+    small stem: 3x3 stride 1: the first stage sees the whole side
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from imclass.errors import UserError
+
+# Units of each stage, by depth: every unit has two convolutions below 50 layers and three from there on.
+LARGE_UNITS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+    269: (3, 30, 48, 8),
+}
+FIRST_LARGE_BOTTLENECK = 50
+FIRST_SMALL_BOTTLENECK = 164
+DEEPEST_SMALL = 1001  # the deepest network of the 2016 paper; a limit keeps a wrong number from building for hours
+
+SMALL_IMAGE_HEIGHT = 28  # up to here a depth that both tables know means the small one
+SMALL_STEM_HEIGHT = 32  # up to here the large network keeps the full plane
+
+# Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
+IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a depth and an image height make of a network.
+
+    Attributes:
+        units: number of units of each stage.
+        widths: output channels of the stem and then of each stage.
+        bottleneck: units of three convolutions (1x1, 3x3, 1x1) instead of two (3x3, 3x3).
+        large_stem: 7x7 convolution and pooling instead of one 3x3 convolution.
+    """
+
+    units: tuple[int, ...]
+    widths: tuple[int, ...]
+    bottleneck: bool
+    large_stem: bool
+
+
+def layout_of(num_layers: int, height: int) -> Layout:
+    """The layout that the original's rule gives a depth at an image height in pixels.
+
+    Raises:
+        UserError: no network has this depth.
+    """
+    large, small = _large_layout(num_layers, height), _small_layout(num_layers)
+    layout = (small or large) if height <= SMALL_IMAGE_HEIGHT else (large or small)
+    if layout is None:
+        raise UserError(
+            f"num_layers = {num_layers} is not a depth of a residual network",
+            fix=f"Use one of {', '.join(map(str, LARGE_UNITS))}; or, for small images, 6n + 2 below "
+            f"{FIRST_SMALL_BOTTLENECK} (20, 32, 44, 56, 110) or 9n + 2 from there to {DEEPEST_SMALL} (164).",
+        )
+    return layout
+
+
+def _large_layout(num_layers: int, height: int) -> Layout | None:
+    units = LARGE_UNITS.get(num_layers)
+    if units is None:
+        return None
+    bottleneck = num_layers >= FIRST_LARGE_BOTTLENECK
+    widths = (64, 256, 512, 1024, 2048) if bottleneck else (64, 64, 128, 256, 512)
+    return Layout(units, widths, bottleneck, large_stem=height > SMALL_STEM_HEIGHT)
+
+
+def _small_layout(num_layers: int) -> Layout | None:
+    """Three stages of equal length: 6n + 2 layers of basic units, or 9n + 2 of bottleneck units."""
+    bottleneck = num_layers >= FIRST_SMALL_BOTTLENECK
+    units, rest = divmod(num_layers - 2, 9 if bottleneck else 6)
+    if rest or units < 1 or num_layers > DEEPEST_SMALL:
+        return None
+    widths = (16, 64, 128, 256) if bottleneck else (16, 16, 32, 64)
+    return Layout((units,) * 3, widths, bottleneck, large_stem=False)
+
+
+class ResNet(nn.Module):
+    """What both families share.
+
+    Args:
+        num_layers: depth, see `layout_of`.
+        image_shape: (channels, height, width) of the input; channels is 1 or 3.
+        num_classes: number of logits, at least 1.
+
+    Raises:
+        UserError: an impossible depth, shape or number of classes.
+    """
+
+    family: ClassVar[str]
+    stage_prefix: ClassVar[str]
+
+    def __init__(self, num_layers: int, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        if channels not in (1, 3) or height < 1 or width < 1:
+            raise UserError(
+                f"image_shape = {image_shape} is not the shape of an image",
+                fix="Give channels (3 for colour, 1 for grey), height and width.",
+            )
+        if num_classes < 1:
+            raise UserError(f"num_classes = {num_classes} is less than 1", fix="Give the number of classes.")
+        self.layout = layout_of(num_layers, height)
+        self.stage_names = [f"{self.stage_prefix}{number + 1}" for number in range(len(self.layout.units))]
+        self.num_layers = num_layers
+        self.image_shape = image_shape
+        self.num_classes = num_classes
+
+    def _add_stages(self, unit: Callable[[int, int, int, bool], nn.Module]) -> int:
+        """Add the stages of the layout, made of units `unit(inputs, outputs, stride, first)`.
+
+        The first stage keeps the plane; the first unit of every other one halves its sides.
+
+        Returns:
+            Channels of the last stage.
+        """
+        widths = self.layout.widths
+        for index, (name, count) in enumerate(zip(self.stage_names, self.layout.units, strict=True)):
+            inputs, outputs = widths[index], widths[index + 1]
+            first = unit(inputs, outputs, 1 if index == 0 else 2, True)
+            others = [unit(outputs, outputs, 1, False) for _ in range(count - 1)]
+            self.add_module(name, nn.Sequential(first, *others))
+        return widths[-1]
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer, the only one that depends on the classes."""
+        raise NotImplementedError
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation, one a channel in units of 0..255, that `forward` normalises with."""
+        raise NotImplementedError
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters but those of the head."""
+        of_head = {id(parameter) for parameter in self.head.parameters()}
+        return (parameter for parameter in self.parameters() if id(parameter) not in of_head)
+
+
+# ---------------------------------------------------------------------------------------------- resnet_v2
+
+
+def _batch_norm_v2(channels: int) -> nn.BatchNorm2d:
+    """MXNet's momentum 0.9 weighs the old value, torch's 0.1 the new one: they mean the same."""
+    return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1)
+
+
+class BasicUnitV2(nn.Module):
+    """[norm, relu, 3x3] twice. A stage's first unit convolves the activated input for its shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
+        super().__init__()
+        self.bn1 = _batch_norm_v2(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn2 = _batch_norm_v2(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.relu(self.bn1(x))
+        residual: Tensor = self.conv1(activated)
+        residual = self.conv2(self.relu(self.bn2(residual)))
+        residual += x if self.sc is None else self.sc(activated)
+        return residual
+
+
+class BottleneckUnitV2(nn.Module):
+    """[norm, relu, convolution] three times: 1x1 to a quarter of the width, 3x3 with the stride, 1x1 back."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
+        super().__init__()
+        inner = outputs // 4
+        self.bn1 = _batch_norm_v2(inputs)
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn2 = _batch_norm_v2(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.bn3 = _batch_norm_v2(inner)
+        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.relu(self.bn1(x))
+        residual: Tensor = self.conv1(activated)
+        residual = self.conv2(self.relu(self.bn2(residual)))
+        residual = self.conv3(self.relu(self.bn3(residual)))
+        residual += x if self.sc is None else self.sc(activated)
+        return residual
+
+
+class ResNetV2(ResNet):
+    """Pre-activation network: input (N, C, H, W) float 0..255, output logits (N, num_classes)."""
+
+    family = "resnet_v2"
+    stage_prefix = "stage"
+
+    def __init__(self, num_layers: int, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__(num_layers, image_shape, num_classes)
+        channels, stem = image_shape[0], self.layout.widths[0]
+        self.bn_data = _batch_norm_v2(channels)
+        # MXNet's fix_gamma: the scale is always one. It is kept because the original stores and counts it.
+        nn.init.ones_(self.bn_data.weight).requires_grad_(False)
+        if self.layout.large_stem:
+            self.conv0 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
+            self.bn0 = _batch_norm_v2(stem)
+            self.pool0 = nn.MaxPool2d(3, stride=2, padding=1)
+        else:
+            self.conv0 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
+        features = self._add_stages(BottleneckUnitV2 if self.layout.bottleneck else BasicUnitV2)
+        self.bn1 = _batch_norm_v2(features)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc1 = nn.Linear(features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.conv0(self.bn_data(images))
+        if self.layout.large_stem:
+            x = self.pool0(self.relu(self.bn0(x)))
+        for name in self.stage_names:
+            x = getattr(self, name)(x)
+        x = self.relu(self.bn1(x))
+        logits: Tensor = self.fc1(x.mean(dim=(2, 3)))
+        return logits
+
+    @property
+    def head(self) -> nn.Linear:
+        return self.fc1
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Nothing fixed: `bn_data` learns the statistics of the training images."""
+        channels = self.image_shape[0]
+        return (0.0,) * channels, (1.0,) * channels
+
+
+# ---------------------------------------------------------------------------------------------- resnet_v1
+
+
+def _shortcut_v1(inputs: int, outputs: int, stride: int) -> nn.Module | None:
+    """The identity where shapes allow it, else a normalised 1x1 convolution."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class BasicUnitV1(nn.Module):
+    """3x3, norm, relu, 3x3, norm; add the shortcut; relu."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = self.relu(self.bn1(self.conv1(x)))
+        residual = self.bn2(self.conv2(residual))
+        residual += x if self.downsample is None else self.downsample(x)
+        output: Tensor = self.relu(residual)
+        return output
+
+
+class BottleneckUnitV1(nn.Module):
+    """1x1 to a quarter of the width, 3x3 with the stride, 1x1 back, normed; add the shortcut; relu."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
+        super().__init__()
+        inner = outputs // 4
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = self.relu(self.bn1(self.conv1(x)))
+        residual = self.relu(self.bn2(self.conv2(residual)))
+        residual = self.bn3(self.conv3(residual))
+        residual += x if self.downsample is None else self.downsample(x)
+        output: Tensor = self.relu(residual)
+        return output
+
+
+class ResNetV1(ResNet):
+    """The usual network (v1.5): input (N, C, H, W) float 0..255, output logits (N, num_classes)."""
+
+    family = "resnet_v1"
+    stage_prefix = "layer"
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_layers: int, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__(num_layers, image_shape, num_classes)
+        channels, stem = image_shape[0], self.layout.widths[0]
+        # The device is explicit so that a network laid out on "meta" still has its constants.
+        for name, values in zip(("mean", "std"), self.normalisation, strict=True):
+            constant = torch.tensor(values, device="cpu").reshape(1, channels, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+        if self.layout.large_stem:
+            self.conv1 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if self.layout.large_stem else nn.Identity()
+        features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)
+        self.fc = nn.Linear(features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (images - self.mean) / self.std
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for name in self.stage_names:
+            x = getattr(self, name)(x)
+        logits: Tensor = self.fc(x.mean(dim=(2, 3)))
+        return logits
+
+    @property
+    def head(self) -> nn.Linear:
+        return self.fc
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """ImageNet's; a grey image gets the averages over the three channels."""
+        if self.image_shape[0] == 3:
+            return IMAGENET_MEAN, IMAGENET_STD
+        return (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
+
+
+# ----------------------------------------------------------------------------------------------- building
+
+NETWORKS: dict[str, type[ResNet]] = {network.family: network for network in (ResNetV2, ResNetV1)}
+
+
+def build(network: str, num_layers: int, image_shape: tuple[int, int, int], num_classes: int) -> ResNet:
+    """Build a network by its family name, with torch's own initial values.
+
+    Args:
+        network: a key of `NETWORKS`.
+        num_layers: depth, see `layout_of`.
+        image_shape: (channels, height, width).
+        num_classes: number of logits.
+
+    Raises:
+        UserError: an unknown family, or an impossible depth, shape or number of classes.
+    """
+    if network not in NETWORKS:
+        raise UserError(f'there is no network "{network}"', fix=f"Use one of {', '.join(NETWORKS)}.")
+    return NETWORKS[network](num_layers, image_shape, num_classes)
