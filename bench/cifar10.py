@@ -25,7 +25,13 @@ PAPER = {  # He et al. 2016, section 4.2: 64,000 updates of 128, the rate divide
     "epochs": 182,
     "lr_scheduler_step": "91,137",
 }
-TEN_EPOCHS = {"recipe": "sagemaker", "num_layers": 20, "augmentation_type": "crop", "mini_batch_size": 128, "epochs": 10}
+TEN_EPOCHS = {
+    "recipe": "sagemaker",
+    "num_layers": 20,
+    "augmentation_type": "crop",
+    "mini_batch_size": 128,
+    "epochs": 10,
+}
 MODERN = {"recipe": "modern", "image_shape": "3,32,32"}
 RUNS: dict[str, dict[str, object]] = {
     "ten-epochs-28": TEN_EPOCHS | {"image_shape": "3,28,28"},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from imclass.hyperparameters.coerce import Value
+from imclass.hyperparameters.depths import SMALL_DEPTHS
 
 LARGEST_SMALL_HEIGHT = 64
 ADAPTIVE_LEARNING_RATE = 0.001
@@ -17,17 +18,19 @@ LARGEST_WARMUP_SHARE = 0.2
 MODERN_SMALL: Mapping[str, Value] = MappingProxyType(
     {
         "optimizer": "nag",
-        "learning_rate": 0.2,
+        "learning_rate": 0.1,
         "momentum": 0.9,
         "weight_decay": 5e-4,
         "lr_schedule": "cosine",
         "warmup_epochs": 5.0,
         "label_smoothing": 0.1,
+        "mixup_alpha": 0.2,
+        "cutmix_alpha": 1.0,
         "ema_decay": 0.999,
         "augmentation_type": "crop",
         "pad_size": 4,
         "mini_batch_size": 128,
-        "epochs": 200,
+        "epochs": 150,
     }
 )
 
@@ -91,6 +94,11 @@ def _number(value: Value) -> float:
     return value
 
 
+def _underfits(given: Mapping[str, Value]) -> bool:
+    """Whether the network is one of the small family, whose few weights learn less from blurred targets."""
+    return given.get("num_layers") in SMALL_DEPTHS
+
+
 def _shortened_warmup(recipe: Mapping[str, Value], given: Mapping[str, Value]) -> Value:
     epochs = _number(given.get("epochs", recipe["epochs"]))
     return min(_number(recipe["warmup_epochs"]), LARGEST_WARMUP_SHARE * epochs)
@@ -104,8 +112,19 @@ def _batch_within_data(recipe: Mapping[str, Value], given: Mapping[str, Value]) 
 ADJUSTMENTS: tuple[Adjustment, ...] = (
     Adjustment(
         "label_smoothing",
-        "left out with multi_label, where targets are independent",
-        lambda recipe, given: None if given.get("multi_label") else recipe["label_smoothing"],
+        "left out with multi_label, where targets are independent, and in small networks (num_layers 20 to 110), "
+        "which do not learn their targets too well",
+        lambda recipe, given: None if given.get("multi_label") or _underfits(given) else recipe["label_smoothing"],
+    ),
+    Adjustment(
+        "mixup_alpha",
+        "left out in small networks",
+        lambda recipe, given: None if _underfits(given) else recipe["mixup_alpha"],
+    ),
+    Adjustment(
+        "cutmix_alpha",
+        "left out in small networks",
+        lambda recipe, given: None if _underfits(given) else recipe["cutmix_alpha"],
     ),
     Adjustment(
         "lr_schedule",

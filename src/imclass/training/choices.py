@@ -99,10 +99,11 @@ def choose(facts: Facts, given: Mapping[str, Value], *, fine_tuning: bool) -> di
         chosen["image_shape"], chosen["resize"] = _size(facts, fine_tuning)
         height = _height(chosen)
     small = height <= SMALL_SIDE
-    chosen["num_layers"] = _depth(small, facts, fine_tuning)
+    depth = given.get("num_layers", _depth(small, facts, fine_tuning))
+    chosen["num_layers"] = depth
     if facts.label_width > 1:
         chosen["multi_label"] = True
-    recipe = recipe_defaults("modern", height, fine_tuning, given)
+    recipe = recipe_defaults("modern", height, fine_tuning, {**given, "num_layers": depth})
     usual_batch = _number(recipe["mini_batch_size"])
     batch = _number(given.get("mini_batch_size", _batch(int(usual_batch), facts.samples)))
     chosen["mini_batch_size"] = int(batch)

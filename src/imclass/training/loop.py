@@ -119,7 +119,10 @@ def check_finite(totals: Totals, hyperparameters: Hyperparameters, steps_per_epo
         return
     epoch, batch = divmod(totals.first_bad_step, steps_per_epoch)
     rate = learning_rate(totals.first_bad_step, steps_per_epoch, hyperparameters)
-    causes = [f"the learning rate ({rate:g} at that step, {hyperparameters.optimizer}) is too high: try {rate / 10:g}"]
+    causes = []
+    if hyperparameters.optimizer in ("adam", "rmsprop") and hyperparameters.eps == 0:
+        causes.append("eps=0 divides by zero where a weight has no gradient: try 1e-8")
+    causes += [f"the learning rate ({rate:g} at that step, {hyperparameters.optimizer}) is too high: try {rate / 10:g}"]
     if hyperparameters.optimizer in ("sgd", "nag") and hyperparameters.momentum > 0.95:
         causes.append(f"momentum {hyperparameters.momentum:g} multiplies steps by {_amplification(hyperparameters)}")
     if hyperparameters.precision_dtype == "float16":

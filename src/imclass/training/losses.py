@@ -44,8 +44,9 @@ def balanced_weights(labels: NDArray[np.float32], num_classes: int) -> NDArray[n
     """
     counts = np.bincount(labels[:, 0].astype(np.int64), minlength=num_classes)
     present = np.count_nonzero(counts)
-    weights = np.divide(len(labels), present * counts, out=np.zeros(num_classes), where=counts > 0)
-    return weights.astype(np.float32)
+    weights = np.zeros(num_classes, np.float32)
+    np.divide(len(labels), present * counts, out=weights, where=counts > 0, casting="same_kind")
+    return weights
 
 
 def positive_weights(labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,10 +55,11 @@ def positive_weights(labels: NDArray[np.float32]) -> NDArray[np.float32]:
     A class that is never positive gets weight 1. Shape (L,).
     """
     positives = (labels > 0.5).sum(axis=0)
-    weights = np.divide(len(labels) - positives, positives, out=np.ones(labels.shape[1]), where=positives > 0)
+    weights = np.ones(labels.shape[1], np.float32)
+    np.divide(len(labels) - positives, positives, out=weights, where=positives > 0, casting="same_kind")
     # A class that is positive in every sample would get weight 0 and never be learnt.
     weights[weights == 0] = 1.0
-    return weights.astype(np.float32)
+    return weights
 
 
 def _softmax_loss(label_smoothing: float, weights: torch.Tensor | None) -> Loss:

@@ -12,6 +12,7 @@ from imclass.errors import ArtifactError, DataError, listing
 from imclass.images import AUGMENTATIONS, BadImages, Loader, with_pad_size
 from imclass.training.averaging import MovingAverage
 from imclass.training.checkpoint import Checkpoints
+from imclass.training.compilation import worth_compiling
 from imclass.training.console import Console
 from imclass.training.distribution import weight_averager
 from imclass.training.history import History
@@ -33,6 +34,9 @@ def prepare(job: Job, processes: Processes) -> Training:
     model = build_model(job).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.sync_batch_norm and processes.world_size > 1:
         model = synchronise_batch_norm(model, processes)
+    batch_size = settings.mini_batch_size * processes.machines
+    assert settings.num_training_samples is not None
+    steps = settings.num_training_samples // batch_size * settings.epochs
     average = MovingAverage(model, settings.ema_decay) if settings.ema_decay > 0 else None
     return Training(
         model=model,
@@ -41,10 +45,12 @@ def prepare(job: Job, processes: Processes) -> Training:
         scaler=torch.amp.GradScaler(processes.device.type, enabled=settings.precision_dtype == "float16"),
         loss=training_loss(settings, job.train.labels, processes.device),
         average=average,
+        backbone=[parameter for parameter in model.backbone_parameters() if parameter.requires_grad],
         hyperparameters=settings,
         processes=processes,
         averager=weight_averager(settings, processes),
-        batch_size=settings.mini_batch_size * processes.machines,
+        batch_size=batch_size,
+        compiles=worth_compiling(processes.device, steps) if job.compile is None else job.compile,
     )
 
 

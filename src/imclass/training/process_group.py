@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as distributed
 
-from imclass.errors import UserError
+from imclass.device import choose_device
 
 log = logging.getLogger(__name__)
 
@@ -82,32 +82,6 @@ class Processes:
     def barrier(self) -> None:
         if self.world_size > 1:
             self.sum(torch.zeros(()))
-
-
-def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """The device named `device`; "auto" is this process's GPU if there is one, else the CPU.
-
-    Raises:
-        UserError: the device does not exist here.
-    """
-    if device == "auto":
-        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UserError(f"{device!r} is no device", where="device", fix="Use auto, cpu or cuda.") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise UserError(f"device {device!r} is not supported", where="device", fix="Use auto, cpu or cuda.")
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("no CUDA device was found on this machine", where="device", fix="Use auto or cpu.")
-    if chosen.type == "cuda" and chosen.index is None:
-        chosen = torch.device("cuda", local_rank)
-    if chosen.type == "cuda" and chosen.index >= torch.cuda.device_count():
-        raise UserError(
-            f"{chosen} does not exist, this machine has {torch.cuda.device_count()} CUDA devices",
-            where="device",
-        )
-    return chosen
 
 
 @contextmanager

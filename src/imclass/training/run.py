@@ -4,11 +4,13 @@ import logging
 from contextlib import ExitStack
 
 import torch
+from torch import nn
 
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
 from imclass.training.checkpoint import Checkpoints
+from imclass.training.compilation import CompiledNetwork
 from imclass.training.console import Console
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
@@ -105,14 +107,23 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
 
 def freeze(training: Training, epoch: int) -> None:
     """For the first `freeze_backbone_epochs` only the last layer learns. (Re)wraps the network when that changes."""
-    frozen = epoch < training.hyperparameters.freeze_backbone_epochs
-    for parameter in training.model.backbone_parameters():  # type: ignore[operator]
-        if parameter.requires_grad == frozen:
-            parameter.requires_grad_(not frozen)
-            parameter.grad = None
-            training.network = training.model
-    if training.network is training.model:
-        training.network = distribute(training.model, training.hyperparameters.kv_store, training.processes)
+    learns = epoch >= training.hyperparameters.freeze_backbone_epochs
+    changes = any(parameter.requires_grad != learns for parameter in training.backbone)
+    for parameter in training.backbone:
+        parameter.requires_grad_(learns)
+        parameter.grad = None if changes else parameter.grad
+    if changes or training.network is training.model:
+        training.network = wrap(training)
+
+
+def wrap(training: Training) -> nn.Module:
+    """The model as the step calls it: compiled where that pays, with gradients exchanged between processes."""
+    processes = training.processes
+    if not training.compiles:
+        return distribute(training.model, training.hyperparameters.kv_store, processes)
+    share = processes.share(training.batch_size)
+    compiled = CompiledNetwork(training.model, share.stop - share.start)
+    return distribute(compiled, training.hyperparameters.kv_store, processes)
 
 
 def epoch_state(progress: Progress, training: Training) -> EpochState:

@@ -48,6 +48,7 @@ def train(
     resume: bool = False,
     threads: int = 0,
     device: str = "auto",
+    compile: bool | None = None,
     quiet: bool = False,
     log_file: str | Path | None = None,
 ) -> Run:
@@ -72,6 +73,7 @@ def train(
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
         device: "auto", "cpu" or "cuda".
+        compile: whether to use torch.compile; by default where it pays, in long runs on a GPU.
         quiet: log warnings and errors only.
         log_file: append all log lines to this file.
 
@@ -109,7 +111,7 @@ def train(
         initial_model = Path(model) if model else data.model
         people = not channels and str(given.get("recipe", "modern")) == "modern"
         settings, weights = settle(given, data.train, people, initial_model, pretrained, processes)
-        job = make_job(data, settings, output, weights, initial_model, resume, threads)
+        job = make_job(data, settings, output, weights, initial_model, resume, threads, compile)
         describe(job, processes)
         return run(job, processes, shown)
 
@@ -283,6 +285,7 @@ def make_job(
     initial_model: Path | None,
     resume: bool,
     threads: int,
+    compile: bool | None,
 ) -> Job:
     """Fill in what the data tells, check labels, settle the network family."""
     counted = len(data.train)
@@ -313,6 +316,7 @@ def make_job(
         initial_model=initial_model,
         resume=resume,
         threads=threads,
+        compile=compile,
     )
 
 
@@ -342,6 +346,8 @@ def describe(job: Job, processes: Processes) -> None:
         "%d processes on %d machines, %s; %d training images, %d validation images",
         processes.world_size, processes.machines, processes.device, len(job.train), len(job.validation),
     )  # fmt: skip
+    if settings.freeze_backbone_epochs and not (job.pretrained or job.initial_model):
+        log.warning("freeze_backbone_epochs freezes random weights: nothing was trained before")
     for warning in warnings_of(settings):
         log.warning("%s", warning)
 

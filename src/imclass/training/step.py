@@ -24,8 +24,10 @@ class Training:
     Attributes:
         model: the network itself.
         network: what the step calls: the model, or DistributedDataParallel around it.
+        backbone: the parameters below the last layer that learn.
         averager: averages the weights of machines that update locally (`dist_async`), else None.
         batch_size: samples of a step over all processes, which the gradient is divided by.
+        compiles: whether the network goes through torch.compile.
         average: the moving average of the weights, None when `ema_decay` is 0.
     """
 
@@ -35,10 +37,12 @@ class Training:
     scaler: torch.amp.GradScaler
     loss: Loss
     average: MovingAverage | None
+    backbone: list[nn.Parameter]
     hyperparameters: Hyperparameters
     processes: Processes
     averager: PeriodicModelAverager | None
     batch_size: int
+    compiles: bool
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -81,7 +85,7 @@ def train_step(training: Training, batch: Batch, step: int, learning_rate: float
     training.scaler.step(training.optimizer)
     training.scaler.update()
     if training.average:
-        training.average.update(training.model)
+        training.average.update()
     return logits.detach(), losses.detach()
 
 

@@ -1,0 +1,39 @@
+"""Where to compute."""
+
+import torch
+
+from imclass.errors import UserError
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device called `name`: cpu, cuda or cuda:N; "auto" is a GPU where there is one, else the CPU.
+
+    Args:
+        name: as the user typed it.
+        local_rank: number of this process on its machine, which is also the number of its GPU unless `name` says
+            another.
+
+    Raises:
+        UserError: there is no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise _no_device(name) from None
+    if device.type == "cuda":
+        device = torch.device("cuda", local_rank if device.index is None else device.index)
+        if device.index >= torch.cuda.device_count():
+            raise _no_device(name)
+    elif device != torch.device("cpu"):
+        raise _no_device(name)
+    return device
+
+
+def _no_device(name: str) -> UserError:
+    return UserError(
+        f"there is no device {name!r} on this machine, which has {torch.cuda.device_count()} CUDA devices",
+        where="device",
+        fix="Use auto, cpu, cuda or cuda:N.",
+    )

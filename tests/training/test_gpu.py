@@ -1,0 +1,70 @@
+"""The same runs on a GPU; skipped where there is none."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from imclass.training import train
+from imclass.training.evaluation import evaluate_model
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
+
+SETTINGS = {
+    "recipe": "sagemaker",
+    "image_shape": "3,16,16",
+    "num_layers": 8,
+    "epochs": 3,
+    "mini_batch_size": 12,
+    "learning_rate": 0.05,
+    "augmentation_type": "crop",
+    "pad_size": 2,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam", "rmsprop"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_run_on_the_gpu_answers_as_on_the_cpu(photos: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
+    rate = 0.05 if optimizer in ("sgd", "nag") else 0.002
+    settings = {**SETTINGS, "optimizer": optimizer, "precision_dtype": precision, "learning_rate": rate}
+    run = train(photos, output=tmp_path, hyperparameters=settings, device="cuda", quiet=True)
+    assert all(math.isfinite(value) for line in run.metrics for value in line.values())
+    reports = [evaluate_model(run.model_path, photos, device=device) for device in ("cuda", "cpu")]
+    assert reports[0].loss == pytest.approx(reports[1].loss, rel=5e-3)
+    assert reports[0].samples == reports[1].samples == 72
+
+
+def test_losses_follow_those_on_the_cpu(photos: Path, tmp_path: Path) -> None:
+    curves = []
+    for device in ("cpu", "cuda"):
+        run = train(photos, output=tmp_path / device, hyperparameters=SETTINGS, device=device, quiet=True)
+        curves.append([line["train_loss"] for line in run.metrics])
+    assert curves[0] == pytest.approx(curves[1], rel=0.05)
+
+
+def test_a_compiled_network_learns_the_same(photos: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "ema_decay": 0.5, "learning_rate": 0.01}
+    curves = []
+    for compile_it in (False, True):
+        output = tmp_path / str(compile_it)
+        run = train(photos, output=output, hyperparameters=settings, device="cuda", compile=compile_it, quiet=True)
+        curves.append([line["train_loss"] for line in run.metrics])
+    assert curves[0] == pytest.approx(curves[1], rel=0.02)
+
+
+def test_everything_at_once(photos: Path, tmp_path: Path) -> None:
+    more = {
+        "mixup_alpha": 0.2,
+        "cutmix_alpha": 1.0,
+        "ema_decay": 0.9,
+        "gradient_clip_norm": 1.0,
+        "label_smoothing": 0.1,
+        "class_weights": "balanced",
+        "precision_dtype": "float16",
+    }
+    run = train(photos, output=tmp_path, hyperparameters={**SETTINGS, **more}, device="cuda", quiet=True)
+    assert len(run.metrics) == 3
