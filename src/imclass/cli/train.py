@@ -1,0 +1,203 @@
+"""`imclass train`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imclass.cli import messages
+from imclass.cli.exit_status import TERMINATED
+from imclass.cli.hyperparameter_options import with_hyperparameter_options
+from imclass.cli.parameters import (
+    AttributeNames,
+    Device,
+    ImageRoot,
+    LabelFormat,
+    LabelFormatOption,
+    Quiet,
+    Threads,
+    attribute_pair,
+    named_paths,
+    pairs,
+)
+from imclass.cli.raw_hyperparameters import gather
+
+if TYPE_CHECKING:
+    from imclass.training import Run
+
+_RUNNING = "Running"
+_DATA = "Data"
+
+
+@with_hyperparameter_options
+def command(
+    hyperparameters: dict[str, str],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    validation: Annotated[
+        Path | None,
+        typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
+    ] = None,
+    validation_split: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F",
+            min=0,
+            max=1,
+            help="Share of the training images to keep for validation.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    image_root: ImageRoot = None,
+    validation_image_root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
+    ] = None,
+    attribute_names: AttributeNames = None,
+    label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="A channel of the original in place of SOURCE: train, validation, train_lst, validation_lst, "
+            "model. Give one --channel for each.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    content_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=TYPE",
+            help="Content type of a channel, for example train=application/x-recordio.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Go on from this model (model.tar.gz).", rich_help_panel=_DATA),
+    ] = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Start from these weights (safetensors or a PyTorch state dictionary) with a new last layer.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for everything that the run writes.", rich_help_panel=_RUNNING)
+    ],
+    hyperparameter_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--hyperparameters",
+            metavar="FILE.json",
+            help="Hyperparameters as a flat JSON object of strings, as a SageMaker job has them. "
+            "Starts from the original's defaults.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="One hyperparameter. An option beats --set, and --set beats the file.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output.", rich_help_panel=_RUNNING)
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    quiet: Quiet = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append all log lines to this file too.", rich_help_panel=_RUNNING),
+    ] = None,
+) -> None:
+    """Train an image classifier and write DIR/model.tar.gz.
+
+    With SOURCE, depth, image size and all other hyperparameters are chosen for the data, except those that you
+    give. With --channel or --hyperparameters everything starts from the original's defaults.
+
+    [bold]Examples[/bold]
+
+    imclass train photos --output run1
+
+    imclass train photos/train --validation photos/val --epochs 20 --output run2
+
+    imclass train train.rec --validation val.rec --hyperparameters hp.json --output run3
+
+    imclass train --channel train=train/ --channel validation=val/ --hyperparameters hp.json --output run4
+
+    torchrun --nproc-per-node 8 -m imclass train photos --output run5
+    """
+    if source is not None and channel:
+        raise typer.BadParameter("give either SOURCE or --channel, not both")
+    if source is None and not channel:
+        raise typer.BadParameter("give SOURCE, the training images, or --channel train=PATH")
+    if content_type and not channel:
+        raise typer.BadParameter("--content-type belongs to --channel")
+    channels = named_paths("--channel", channel) if channel else None
+    content_types = pairs("--content-type", content_type) if content_type else None
+    attributes = attribute_pair(attribute_names)
+    values = gather(hyperparameter_file, assignments or [], hyperparameters)
+
+    from imclass.training import train
+
+    run = train(
+        source,
+        output=output,
+        validation=validation,
+        validation_split=validation_split,
+        channels=channels,
+        content_types=content_types,
+        model=model,
+        pretrained=pretrained,
+        image_root=image_root,
+        validation_image_root=validation_image_root,
+        attribute_names=attributes,
+        label_format=label_format.value,
+        hyperparameters=values,
+        resume=resume,
+        threads=threads,
+        device=device,
+        quiet=quiet,
+        log_file=log_file,
+    )
+    if run.interrupted:
+        messages.warning(f"stopped by SIGTERM; the same command with --resume goes on, from {run.output}")
+        raise typer.Exit(TERMINATED)
+    if messages.is_main_process() and not quiet:
+        print(closing_summary(run))
+
+
+def closing_summary(run: "Run") -> str:
+    """What was made, how good it is, and what to type next."""
+    model = shlex.quote(str(run.model_path))
+    return "\n".join(
+        [
+            "",
+            f"model     {run.model_path}",
+            f"best      {_best(run)}",
+            f"next      imclass predict {model} IMAGE...",
+            f"          imclass evaluate {model} SOURCE",
+        ]
+    )
+
+
+def _best(run: "Run") -> str:
+    if not run.best:
+        return "not one epoch was completed"
+    epoch = int(run.best["epoch"]) + 1
+    return f"{run.best['validation_accuracy']:.2%} validation accuracy, after epoch {epoch} of {len(run.metrics)}"
