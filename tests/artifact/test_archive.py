@@ -12,10 +12,10 @@ import tracemalloc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packing import describe, entry, pack, plain_members, small_network
 
 from imclass.artifact import load, read_description, save
 from imclass.errors import ArtifactError
+from tests.artifact.packing import describe, entry, pack, plain_members, small_network
 
 
 def refusal(path, **options):

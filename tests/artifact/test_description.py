@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from packing import describe
 from pydantic import ValidationError
 
 from imclass.artifact import Description, Normalisation
 from imclass.version import VERSION
+from tests.artifact.packing import describe
 
 
 def test_json_and_back_is_the_same():

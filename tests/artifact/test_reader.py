@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from packing import describe, pack, plain_members, small_network
 from safetensors.torch import save as to_safetensors
 from safetensors.torch import save_file
 
 from imclass.artifact import load, read, read_description, save
 from imclass.errors import ArtifactError
 from imclass.models import NETWORKS
+from tests.artifact.packing import describe, pack, plain_members, small_network
 
 
 @pytest.fixture

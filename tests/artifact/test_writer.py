@@ -6,12 +6,12 @@ import tarfile
 
 import pytest
 import torch
-from packing import describe, small_network
 from safetensors.torch import load, save_file
 
 from imclass.artifact import load as load_model
 from imclass.artifact import save
 from imclass.errors import ArtifactError
+from tests.artifact.packing import describe, small_network
 
 
 def test_archive_has_its_members_in_order(tmp_path):

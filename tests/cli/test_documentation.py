@@ -23,7 +23,12 @@ def section(command: str) -> str:
 
 
 def options(command: str) -> set[str]:
-    return {option for parameter in load(command).params for option in parameter.opts if option.startswith("--")}
+    return {
+        option
+        for parameter in load(command).params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hub_server import hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from imclass.errors import ArtifactError, UserError
 from imclass.models import PRETRAINED, build, download_pretrained, family_of, initialise, load_pretrained
+from tests.models.hub_server import hub
 
 
 @cache

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from mxnet_golden import GOLDEN, params_file, read_params, state_of
-from reference_network import reference_logits
 from torch import nn
 
 from imclass.errors import UserError
 from imclass.models import NETWORKS, build, initialise, layout_of
 from imclass.models.resnet import IMAGENET_MEAN, IMAGENET_STD
+from tests.models.mxnet_golden import GOLDEN, params_file, read_params, state_of
+from tests.models.reference_network import reference_logits
 
 # depth, image size, classes, units, parameters, statistics, arrays of parameters, arrays of statistics
 V2_TABLE = [

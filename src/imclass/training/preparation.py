@@ -66,6 +66,7 @@ def build_model(job: Job) -> nn.Module:
         report = models.load_pretrained(model, job.pretrained)
         log.info("Loaded %d tensors: %s", len(report.loaded), ", ".join(report.loaded))
         log.info("Skipped in the file: %s", ", ".join(report.skipped) or "none")
+        log.info("Adapted to grey images: %s", ", ".join(report.adapted) or "none")
         log.info("New, with random weights: %s", ", ".join(report.new) or "none")
     else:
         log.info("Performing random weight initialization")
