@@ -61,7 +61,6 @@ def test_the_shortest_command(recorder: Recorder) -> None:
         "resume": False,
         "threads": 0,
         "device": "auto",
-        "compile": None,
         "quiet": False,
         "log_file": None,
     }

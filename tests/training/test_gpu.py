@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from imclass.training import train
+from imclass.training import run, train
 from imclass.training.evaluation import evaluate_model
 
 pytestmark = [
@@ -31,9 +31,9 @@ SETTINGS = {
 def test_a_run_on_the_gpu_answers_as_on_the_cpu(photos: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
     rate = 0.05 if optimizer in ("sgd", "nag") else 0.002
     settings = {**SETTINGS, "optimizer": optimizer, "precision_dtype": precision, "learning_rate": rate}
-    run = train(photos, output=tmp_path, hyperparameters=settings, device="cuda", quiet=True)
-    assert all(math.isfinite(value) for line in run.metrics for value in line.values())
-    reports = [evaluate_model(run.model_path, photos, device=device) for device in ("cuda", "cpu")]
+    result = train(photos, output=tmp_path, hyperparameters=settings, device="cuda", quiet=True)
+    assert all(math.isfinite(value) for line in result.metrics for value in line.values())
+    reports = [evaluate_model(result.model_path, photos, device=device) for device in ("cuda", "cpu")]
     assert reports[0].loss == pytest.approx(reports[1].loss, rel=5e-3)
     assert reports[0].samples == reports[1].samples == 72
 
@@ -41,19 +41,35 @@ def test_a_run_on_the_gpu_answers_as_on_the_cpu(photos: Path, tmp_path: Path, op
 def test_losses_follow_those_on_the_cpu(photos: Path, tmp_path: Path) -> None:
     curves = []
     for device in ("cpu", "cuda"):
-        run = train(photos, output=tmp_path / device, hyperparameters=SETTINGS, device=device, quiet=True)
-        curves.append([line["train_loss"] for line in run.metrics])
+        result = train(photos, output=tmp_path / device, hyperparameters=SETTINGS, device=device, quiet=True)
+        curves.append([line["train_loss"] for line in result.metrics])
     assert curves[0] == pytest.approx(curves[1], rel=0.05)
 
 
-def test_a_compiled_network_learns_the_same(photos: Path, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "ema_decay": 0.5, "learning_rate": 0.01}
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam", "rmsprop"])
+def test_recorded_steps_learn_as_unrecorded_ones_do(
+    photos: Path, tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = 0.01 if optimizer in ("sgd", "nag") else 0.001
+    more = {"optimizer": optimizer, "learning_rate": rate, "cutmix_alpha": 1.0, "mixup_alpha": 0.2, "ema_decay": 0.5}
+    settings = {**SETTINGS, **more, "warmup_epochs": 1}
     curves = []
-    for compile_it in (False, True):
-        output = tmp_path / str(compile_it)
-        run = train(photos, output=output, hyperparameters=settings, device="cuda", compile=compile_it, quiet=True)
-        curves.append([line["train_loss"] for line in run.metrics])
+    for recorded in (False, True):
+        monkeypatch.setattr(run, "can_be_recorded", lambda training, recorded=recorded: recorded)
+        output = tmp_path / str(recorded)
+        result = train(photos, output=output, hyperparameters=settings, device="cuda", quiet=True)
+        curves.append([line[name] for line in result.metrics for name in ("train_loss", "validation_loss")])
     assert curves[0] == pytest.approx(curves[1], rel=0.02)
+
+
+def test_recording_goes_on_after_unfreezing(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = train(photos, output=tmp_path / "a", hyperparameters=SETTINGS, device="cuda", quiet=True)
+    settings = {**SETTINGS, "epochs": 4, "freeze_backbone_epochs": 2, "learning_rate": 0.01}
+    second = train(
+        photos, output=tmp_path / "b", model=first.model_path, hyperparameters=settings, device="cuda", quiet=True
+    )
+    assert second.metrics[-1]["train_loss"] < first.metrics[0]["train_loss"]
+    assert "cannot be recorded" not in caplog.text
 
 
 def test_everything_at_once(photos: Path, tmp_path: Path) -> None:
@@ -66,5 +82,5 @@ def test_everything_at_once(photos: Path, tmp_path: Path) -> None:
         "class_weights": "balanced",
         "precision_dtype": "float16",
     }
-    run = train(photos, output=tmp_path, hyperparameters={**SETTINGS, **more}, device="cuda", quiet=True)
-    assert len(run.metrics) == 3
+    result = train(photos, output=tmp_path, hyperparameters={**SETTINGS, **more}, device="cuda", quiet=True)
+    assert len(result.metrics) == 3

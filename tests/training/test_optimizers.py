@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from imclass.hyperparameters import parse
-from imclass.training.optimizers import OPTIMIZERS, SGD, Adam, RMSProp, parameter_groups
+from imclass.training.optimizers import NAG, OPTIMIZERS, SGD, Adam, RMSProp, parameter_groups
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "optimizers"
 NAMES = ("fc_weight", "fc_bias", "bn_gamma")
@@ -26,8 +26,7 @@ def replay(case: str, make, *, momentum=0.9, decay=1e-4, decayed=("fc_weight", "
         for name, weight in weights.items():
             gradient = torch.from_numpy(recorded[f"{name}_grads"][step]) * float(recorded["rescale_grad"])
             weight.grad = gradient if clip is None else gradient.clamp(-clip, clip)
-        for group in optimizer.param_groups:
-            group["lr"] = float(rate)
+        optimizer.begin(float(rate))
         optimizer.step()
         for name, weight in weights.items():
             difference = np.abs(weight.detach().numpy() - recorded[f"{name}_after"][step]).max()
@@ -51,10 +50,7 @@ def test_sgd_is_mxnets(case: str, momentum: float, decay: float, clip: float | N
 
 @pytest.mark.parametrize(("case", "decay"), [("nag_mxnet13", 0.05), ("nag_mxnet13_lrdrop", 1e-4)])
 def test_nag_is_mxnets_before_1_9(case: str, decay: float) -> None:
-    def make(groups):
-        return torch.optim.SGD(groups, 0.1, momentum=0.9, nesterov=True)
-
-    assert replay(case, make, decay=decay) < 1e-6
+    assert replay(case, lambda groups: NAG(groups, 0.1, 0.9), decay=decay) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -99,24 +95,38 @@ def test_every_optimizer_is_built_from_hyperparameters(name: str) -> None:
     assert [group["weight_decay"] for group in optimizer.param_groups] == [expected, 0.0]
     before = network[0].weight.detach().clone()
     network[0].weight.grad = torch.ones_like(before)
+    optimizer.begin(0.01)
     optimizer.step()
     assert torch.all(network[0].weight < before)
 
 
-def test_nag_without_momentum_is_plain_sgd() -> None:
-    assert isinstance(OPTIMIZERS["nag"](small_network(), parse({"optimizer": "nag", "momentum": 0})), SGD)
+def test_nag_is_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.ones(5)) for _ in range(2))
+    mine = NAG([{"params": [ours], "weight_decay": 0.01}], 0.1, 0.9)
+    torchs = torch.optim.SGD([theirs], 0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
+    for _ in range(5):
+        ours.grad = torch.randn(5, generator=generator)
+        theirs.grad = ours.grad.clone()
+        mine.begin(0.1)
+        mine.step()
+        torchs.step()
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
 def test_state_survives_saving() -> None:
     weight = nn.Parameter(torch.ones(3))
     first, second = (Adam([{"params": [weight]}], 0.1, 0.9, 0.999, 1e-8) for _ in range(2))
     weight.grad = torch.tensor([0.1, -0.2, 0.3])
+    first.begin(0.1)
     first.step()
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     saved = weight.detach().clone()
+    first.begin(0.1)
     first.step()
     after_first = weight.detach().clone()
     with torch.no_grad():
         weight.copy_(saved)
+    second.begin(0.1)
     second.step()
     assert torch.equal(weight.detach(), after_first)

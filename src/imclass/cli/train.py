@@ -119,14 +119,6 @@ def command(
     ] = False,
     device: Device = "auto",
     threads: Threads = 0,
-    compile: Annotated[
-        bool | None,
-        typer.Option(
-            help="Use torch.compile or not. By default where it pays: in long runs on a GPU.",
-            show_default=False,
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
     quiet: Quiet = False,
     log_file: Annotated[
         Path | None,
@@ -180,7 +172,6 @@ def command(
         resume=resume,
         threads=threads,
         device=device,
-        compile=compile,
         quiet=quiet,
         log_file=log_file,
     )

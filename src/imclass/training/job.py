@@ -21,7 +21,6 @@ class Job:
         pretrained: weights file to start from with a new last layer, or None.
         initial_model: model file to go on training, or None.
         threads: decoding threads, 0 for one a core.
-        compile: whether to use torch.compile; None where it pays.
     """
 
     train: Source
@@ -34,7 +33,6 @@ class Job:
     initial_model: Path | None = None
     resume: bool = False
     threads: int = 0
-    compile: bool | None = None
 
     @property
     def num_classes(self) -> int:

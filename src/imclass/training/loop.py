@@ -79,7 +79,7 @@ def train_epoch(
             logits, losses = train_step(training, batch, step, rate)
             state.sums.add(logits, batch.labels, losses, step)
         else:
-            empty_step(training)
+            empty_step(training, rate)
         if training.averager:
             training.averager.average_parameters(training.model.parameters())
         state.step += 1

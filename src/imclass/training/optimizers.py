@@ -34,11 +34,28 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> Groups:
     ]
 
 
-class _ForeachOptimizer(torch.optim.Optimizer):
-    """Walks through groups and hands whole lists of tensors to `update`, which few kernels then serve."""
+class ForeachOptimizer(torch.optim.Optimizer):
+    """Hands whole lists of tensors to `update`, which few kernels then serve.
+
+    A step has two halves: `begin` does the arithmetic of the host and leaves its result in a tensor, `step` works on
+    the device alone. So the device half can be recorded once and replayed with other learning rates.
+    """
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, **settings: float) -> None:
         super().__init__(groups, {"lr": learning_rate, "weight_decay": 0.0, "updates": 0, **settings})
+        device = next(parameter.device for group in self.param_groups for parameter in group["params"])
+        self.rate = torch.zeros((), device=device)
+
+    def begin(self, learning_rate: float) -> None:
+        """Set the learning rate of the next `step` and count it."""
+        for group in self.param_groups:
+            group["lr"] = learning_rate
+            group["updates"] += 1
+        self.rate.fill_(self.step_size(self.param_groups[0]))
+
+    def step_size(self, group: dict[str, Any]) -> float:
+        """What the direction of a step is multiplied by."""
+        return float(group["lr"])
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -47,7 +64,6 @@ class _ForeachOptimizer(torch.optim.Optimizer):
             weights = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not weights:
                 continue
-            group["updates"] += 1
             gradients = [parameter.grad for parameter in weights]
             if group["weight_decay"]:
                 gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
@@ -60,11 +76,16 @@ class _ForeachOptimizer(torch.optim.Optimizer):
                 self.state[weight][name] = torch.zeros_like(weight, memory_format=torch.preserve_format)
         return [self.state[weight][name] for weight in weights]
 
+    def descend(self, weights: list[torch.Tensor], directions: tuple[torch.Tensor, ...]) -> None:
+        """w = w - rate * direction."""
+        torch._foreach_sub_(weights, torch._foreach_mul(directions, self.rate))
+
     def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+        """Change `weights`; `gradients` include the weight decay."""
         raise NotImplementedError
 
 
-class SGD(_ForeachOptimizer):
+class SGD(ForeachOptimizer):
     """m = momentum*m - r*(g + d*w);  w = w + m."""
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, momentum: float) -> None:
@@ -72,35 +93,52 @@ class SGD(_ForeachOptimizer):
 
     def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
         if not group["momentum"]:
-            torch._foreach_add_(weights, gradients, alpha=-group["lr"])
+            self.descend(weights, tuple(gradients))
             return
         velocities = self.buffers("momentum", weights)
         torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
+        torch._foreach_sub_(velocities, torch._foreach_mul(gradients, self.rate))
         torch._foreach_add_(weights, velocities)
 
 
-class Adam(_ForeachOptimizer):
+class NAG(ForeachOptimizer):
+    """m = momentum*m + (g + d*w);  w = w - r*(g + d*w + momentum*m)."""
+
+    def __init__(self, groups: Iterable[Any], learning_rate: float, momentum: float) -> None:
+        super().__init__(groups, learning_rate, momentum=momentum)
+
+    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+        velocities = self.buffers("momentum", weights)
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, gradients)
+        self.descend(weights, torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
+
+
+class Adam(ForeachOptimizer):
     """With g including d*w:  m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g^2;
     w = w - r * sqrt(1-b2^t)/(1-b1^t) * m/(sqrt(v) + eps), t counting updates from 1."""
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, beta_1: float, beta_2: float, eps: float) -> None:
         super().__init__(groups, learning_rate, beta_1=beta_1, beta_2=beta_2, eps=eps)
 
+    def step_size(self, group: dict[str, Any]) -> float:
+        if group["beta_1"] == 1.0:  # allowed, and then the mean never leaves 0
+            return 0.0
+        updates = group["updates"]
+        corrected = (1.0 - group["beta_2"] ** updates) ** 0.5 / (1.0 - group["beta_1"] ** updates)
+        return float(group["lr"] * corrected)
+
     def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
-        beta_1, beta_2, updates = group["beta_1"], group["beta_2"], group["updates"]
         means, squares = self.buffers("mean", weights), self.buffers("square", weights)
-        torch._foreach_lerp_(means, gradients, 1.0 - beta_1)
-        torch._foreach_mul_(squares, beta_2)
-        torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - beta_2)
+        torch._foreach_lerp_(means, gradients, 1.0 - group["beta_1"])
+        torch._foreach_mul_(squares, group["beta_2"])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - group["beta_2"])
         roots = torch._foreach_sqrt(squares)
         torch._foreach_add_(roots, group["eps"])
-        # beta_1 = 1 is in the allowed range: its mean never leaves 0, and neither may 0/0 enter the weights.
-        scale = (1.0 - beta_2**updates) ** 0.5 / (1.0 - beta_1**updates) if beta_1 < 1.0 else 0.0
-        torch._foreach_addcdiv_(weights, means, roots, value=-group["lr"] * scale)
+        self.descend(weights, torch._foreach_div(means, roots))
 
 
-class RMSProp(_ForeachOptimizer):
+class RMSProp(ForeachOptimizer):
     """With g including d*w:  n = gamma*n + (1-gamma)*g^2;  w = w - r*g/sqrt(n + eps)."""
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, gamma: float, eps: float) -> None:
@@ -112,38 +150,28 @@ class RMSProp(_ForeachOptimizer):
         torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - group["gamma"])
         roots = torch._foreach_add(squares, group["eps"])
         torch._foreach_sqrt_(roots)
-        torch._foreach_addcdiv_(weights, gradients, roots, value=-group["lr"])
+        self.descend(weights, torch._foreach_div(gradients, roots))
 
 
-def _sgd(module: nn.Module, settings: Hyperparameters) -> torch.optim.Optimizer:
+def _sgd(module: nn.Module, settings: Hyperparameters) -> ForeachOptimizer:
     return SGD(parameter_groups(module, settings.weight_decay), settings.learning_rate, settings.momentum)
 
 
-def _nag(module: nn.Module, settings: Hyperparameters) -> torch.optim.Optimizer:
-    if settings.momentum == 0:  # torch refuses Nesterov momentum of 0, which is plain SGD
-        return _sgd(module, settings)
-    groups = parameter_groups(module, settings.weight_decay)
-    on_gpu = any(parameter.is_cuda for parameter in module.parameters())
-    return torch.optim.SGD(
-        groups,
-        settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=True,
-        fused=True if on_gpu else None,
-    )
+def _nag(module: nn.Module, settings: Hyperparameters) -> ForeachOptimizer:
+    return NAG(parameter_groups(module, settings.weight_decay), settings.learning_rate, settings.momentum)
 
 
 # The original ignores weight_decay for adam and rmsprop.
-def _adam(module: nn.Module, settings: Hyperparameters) -> torch.optim.Optimizer:
+def _adam(module: nn.Module, settings: Hyperparameters) -> ForeachOptimizer:
     groups = parameter_groups(module, 0.0)
     return Adam(groups, settings.learning_rate, settings.beta_1, settings.beta_2, settings.eps)
 
 
-def _rmsprop(module: nn.Module, settings: Hyperparameters) -> torch.optim.Optimizer:
+def _rmsprop(module: nn.Module, settings: Hyperparameters) -> ForeachOptimizer:
     return RMSProp(parameter_groups(module, 0.0), settings.learning_rate, settings.gamma, settings.eps)
 
 
-OPTIMIZERS: Mapping[str, Callable[[nn.Module, Hyperparameters], torch.optim.Optimizer]] = {
+OPTIMIZERS: Mapping[str, Callable[[nn.Module, Hyperparameters], ForeachOptimizer]] = {
     "sgd": _sgd,
     "nag": _nag,
     "adam": _adam,

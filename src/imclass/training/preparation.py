@@ -12,7 +12,6 @@ from imclass.errors import ArtifactError, DataError, listing
 from imclass.images import AUGMENTATIONS, BadImages, Loader, with_pad_size
 from imclass.training.averaging import MovingAverage
 from imclass.training.checkpoint import Checkpoints
-from imclass.training.compilation import worth_compiling
 from imclass.training.console import Console
 from imclass.training.distribution import weight_averager
 from imclass.training.history import History
@@ -22,7 +21,7 @@ from imclass.training.optimizers import OPTIMIZERS
 from imclass.training.process_group import Processes
 from imclass.training.progress import Progress
 from imclass.training.sampling import Sampler
-from imclass.training.step import Training
+from imclass.training.step import Training, update
 from imclass.training.synchronised import synchronise_batch_norm
 
 log = logging.getLogger(__name__)
@@ -35,8 +34,6 @@ def prepare(job: Job, processes: Processes) -> Training:
     if settings.sync_batch_norm and processes.world_size > 1:
         model = synchronise_batch_norm(model, processes)
     batch_size = settings.mini_batch_size * processes.machines
-    assert settings.num_training_samples is not None
-    steps = settings.num_training_samples // batch_size * settings.epochs
     average = MovingAverage(model, settings.ema_decay) if settings.ema_decay > 0 else None
     return Training(
         model=model,
@@ -50,7 +47,8 @@ def prepare(job: Job, processes: Processes) -> Training:
         processes=processes,
         averager=weight_averager(settings, processes),
         batch_size=batch_size,
-        compiles=worth_compiling(processes.device, steps) if job.compile is None else job.compile,
+        update=update,
+        share=torch.ones((), device=processes.device),
     )
 
 

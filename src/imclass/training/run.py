@@ -4,13 +4,11 @@ import logging
 from contextlib import ExitStack
 
 import torch
-from torch import nn
 
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
 from imclass.training.checkpoint import Checkpoints
-from imclass.training.compilation import CompiledNetwork
 from imclass.training.console import Console
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
@@ -22,9 +20,10 @@ from imclass.training.outcome import count_bad, write_artifact, write_bad_images
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
+from imclass.training.recording import RecordedUpdate, can_be_recorded
 from imclass.training.sampling import Sampler
 from imclass.training.schedule import learning_rate
-from imclass.training.step import Training
+from imclass.training.step import Training, update
 from imclass.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
@@ -113,17 +112,9 @@ def freeze(training: Training, epoch: int) -> None:
         parameter.requires_grad_(learns)
         parameter.grad = None if changes else parameter.grad
     if changes or training.network is training.model:
-        training.network = wrap(training)
-
-
-def wrap(training: Training) -> nn.Module:
-    """The model as the step calls it: compiled where that pays, with gradients exchanged between processes."""
-    processes = training.processes
-    if not training.compiles:
-        return distribute(training.model, training.hyperparameters.kv_store, processes)
-    share = processes.share(training.batch_size)
-    compiled = CompiledNetwork(training.model, share.stop - share.start)
-    return distribute(compiled, training.hyperparameters.kv_store, processes)
+        training.network = distribute(training.model, training.hyperparameters.kv_store, training.processes)
+    if changes or training.update is update:
+        training.update = RecordedUpdate(training.batch_size) if can_be_recorded(training) else update
 
 
 def epoch_state(progress: Progress, training: Training) -> EpochState:

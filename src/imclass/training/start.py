@@ -48,7 +48,6 @@ def train(
     resume: bool = False,
     threads: int = 0,
     device: str = "auto",
-    compile: bool | None = None,
     quiet: bool = False,
     log_file: str | Path | None = None,
 ) -> Run:
@@ -73,7 +72,6 @@ def train(
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
         device: "auto", "cpu" or "cuda".
-        compile: whether to use torch.compile; by default where it pays, in long runs on a GPU.
         quiet: log warnings and errors only.
         log_file: append all log lines to this file.
 
@@ -111,7 +109,7 @@ def train(
         initial_model = Path(model) if model else data.model
         people = not channels and str(given.get("recipe", "modern")) == "modern"
         settings, weights = settle(given, data.train, people, initial_model, pretrained, processes)
-        job = make_job(data, settings, output, weights, initial_model, resume, threads, compile)
+        job = make_job(data, settings, output, weights, initial_model, resume, threads)
         describe(job, processes)
         return run(job, processes, shown)
 
@@ -285,7 +283,6 @@ def make_job(
     initial_model: Path | None,
     resume: bool,
     threads: int,
-    compile: bool | None,
 ) -> Job:
     """Fill in what the data tells, check labels, settle the network family."""
     counted = len(data.train)
@@ -316,7 +313,6 @@ def make_job(
         initial_model=initial_model,
         resume=resume,
         threads=threads,
-        compile=compile,
     )
 
 
