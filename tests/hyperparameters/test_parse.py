@@ -117,8 +117,8 @@ def test_unknown_name_like_no_other() -> None:
         (
             "image_shape",
             "2,32,32",
-            "image_shape='2,32,32': must be channels,height,width such as 3,224,224, 3 or 1 channels, sides of at "
-            "least 1 (2 channels)",
+            "image_shape='2,32,32': must be channels,height,width such as 3,224,224, 3 or 1 channels, sides from "
+            "1 to 4096 (2 channels)",
         ),
         (
             "num_layers",

@@ -70,7 +70,7 @@ def metrics(output: Path) -> list[dict[str, float]]:
 
 
 def test_two_processes_give_the_curve_of_one(photos: Path, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "sync_batch_norm": "1"}
+    settings = {**SETTINGS, "sync_batch_norm": "1", "learning_rate": "0.01"}
     printed = finish(start(2, photos, tmp_path / "two", settings))
     one = train(photos, output=tmp_path / "one", hyperparameters=settings, device="cpu", threads=1, quiet=True)
     two = metrics(tmp_path / "two")

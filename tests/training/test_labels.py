@@ -3,7 +3,7 @@ import pytest
 
 from imclass.data import Sample
 from imclass.errors import DataError
-from imclass.training.labels import check_labels, count_classes
+from imclass.training.labels import check_labels, check_width, count_classes
 
 
 class Labelled:
@@ -37,7 +37,7 @@ def test_good_labels_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "num_classes", "multi_label", "message"),
+    ("labels", "classes", "multi_label", "message"),
     [
         ([[0], [3], [-1]], 3, False, r"2 of 3 samples have labels outside 0\.\.2 .*\n.*sample 1: label 3\n.*sample 2"),
         ([[0], [1.5]], 3, False, "labels that are no whole numbers.*\n.*sample 1: label 1.5"),
@@ -45,13 +45,26 @@ def test_good_labels_pass() -> None:
         ([[0, 1], [0, 1]], 2, False, "multi_label=1 and num_classes=2"),
         ([[0, 2], [0, 1]], 2, True, "1 of 2 samples have labels other than 0 and 1.*\n.*sample 0: label 0,2"),
         ([[0, 1]], 3, True, "2 label columns, but num_classes is 3"),
+        ([[0], [1]], None, True, "1 label column, more than one is needed"),
+        ([[0, 1]], None, False, "2 label columns"),
     ],
 )
-def test_bad_labels_are_named(labels: list[list[float]], num_classes: int, multi_label: bool, message: str) -> None:
+def test_bad_labels_are_named(labels: list[list[float]], classes: int | None, multi_label: bool, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        check_labels(Labelled(labels), num_classes, multi_label)
+        check(Labelled(labels), classes, multi_label)
+
+
+def check(source: Labelled, num_classes: int | None, multi_label: bool) -> None:
+    check_width(source, num_classes, multi_label)
+    assert num_classes is not None
+    check_labels(source, num_classes, multi_label)
 
 
 def test_many_bad_labels_are_counted() -> None:
     with pytest.raises(DataError, match="and 80 more"):
         check_labels(Labelled([[9]] * 100), 3, False)
+
+
+def test_a_stray_label_makes_no_huge_network() -> None:
+    with pytest.raises(DataError, match=r"sample 1 has label 1e\+09(.|\n)*num_classes"):
+        count_classes(Labelled([[0], [1e9]]), False)

@@ -72,32 +72,56 @@ def test_rmsprop_is_mxnets(case: str, decay: float, gamma: float, eps: float) ->
     assert replay(case, lambda groups: RMSProp(groups, 0.01, gamma, eps), decay=decay) < 1e-6
 
 
-def small_network() -> nn.Module:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    network[1].bias.requires_grad_(False)
-    return network
+class SmallNetwork(nn.Module):
+    """Two layers and a frozen shift."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.norm.bias.requires_grad_(False)
+        self.head = nn.Linear(4, 2)
 
 
 def test_groups_go_by_module_type_and_leave_frozen_parameters_out() -> None:
-    network = small_network()
-    decayed, not_decayed = parameter_groups(network, 0.1)
-    assert [id(p) for p in decayed["params"]] == [id(network[0].weight), id(network[1].weight), id(network[3].weight)]
-    assert [id(p) for p in not_decayed["params"]] == [id(network[3].bias)]
-    assert (decayed["weight_decay"], not_decayed["weight_decay"]) == (0.1, 0.0)
+    network = SmallNetwork()
+    groups = {tuple(id(p) for p in group["params"]): group["weight_decay"] for group in parameter_groups(network, 0.1)}
+    assert groups == {
+        (id(network.convolution.weight), id(network.norm.weight)): 0.1,
+        (id(network.convolution.bias),): 0.0,
+        (id(network.head.weight),): 0.1,
+        (id(network.head.bias),): 0.0,
+    }
+
+
+def test_a_frozen_backbone_does_not_count_updates() -> None:
+    network = SmallNetwork()
+    optimizer = OPTIMIZERS["adam"](network, parse({"optimizer": "adam", "learning_rate": "0.1"}))
+    network.convolution.requires_grad_(False)
+    for _ in range(100):
+        network.head.weight.grad = torch.ones_like(network.head.weight)
+        optimizer.begin(0.1)
+        optimizer.step()
+    network.convolution.requires_grad_(True)
+    before = network.convolution.weight.detach().clone()
+    network.convolution.weight.grad = torch.ones_like(before)
+    optimizer.begin(0.1)
+    optimizer.step()
+    assert torch.allclose(before - network.convolution.weight, torch.full_like(before, 0.1), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimizer_is_built_from_hyperparameters(name: str) -> None:
-    network = small_network()
+    network = SmallNetwork()
     settings = parse({"optimizer": name, "weight_decay": "0.5", "learning_rate": "0.01"})
     optimizer = OPTIMIZERS[name](network, settings)
     expected = 0.5 if name in ("sgd", "nag") else 0.0  # the original ignores weight decay for the other two
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [expected, 0.0]
-    before = network[0].weight.detach().clone()
-    network[0].weight.grad = torch.ones_like(before)
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {expected, 0.0}
+    before = network.convolution.weight.detach().clone()
+    network.convolution.weight.grad = torch.ones_like(before)
     optimizer.begin(0.01)
     optimizer.step()
-    assert torch.all(network[0].weight < before)
+    assert torch.all(network.convolution.weight < before)
 
 
 def test_nag_is_torchs() -> None:

@@ -39,6 +39,7 @@ def command(
         typer.Option(
             "--json",
             metavar="FILE",
+            dir_okay=False,
             help="Write everything as JSON, - for standard output (then nothing else is printed there).",
             rich_help_panel="Running",
         ),

@@ -122,7 +122,9 @@ def command(
     quiet: Quiet = False,
     log_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Append all log lines to this file too.", rich_help_panel=_RUNNING),
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Append all log lines to this file too.", rich_help_panel=_RUNNING
+        ),
     ] = None,
 ) -> None:
     """Train an image classifier and write DIR/model.tar.gz.

@@ -1,6 +1,6 @@
 """Data sets as bytes and labels: RecordIO, lists, augmented manifests and class folders behind one `Source`."""
 
-from imclass.data.channels import Channels, open_channels
+from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.folders import find_split_folders
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
@@ -19,6 +19,7 @@ __all__ = [
     "Sample",
     "Source",
     "Subset",
+    "find_model",
     "find_split_folders",
     "open_channels",
     "open_pair",

@@ -100,7 +100,7 @@ def open_channels(
         num_classes=num_classes,
         class_names=tuple(class_names) if class_names is not None else None,
     )
-    model = _find_model(channels["model"]) if "model" in channels else None
+    model = find_model(channels["model"]) if "model" in channels else None
     train = _recognise_channel("train", channels, types, options)
     if "validation" not in channels:
         return Channels(open_recognised(*train), None, model)
@@ -176,5 +176,5 @@ def _only_file(path: Path, channel: str, *suffixes: str) -> Path:
     return files[0]
 
 
-def _find_model(path: Path) -> Path:
+def find_model(path: Path) -> Path:
     return _only_file(path, "model", ".gz", ".tgz")

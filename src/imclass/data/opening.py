@@ -155,6 +155,7 @@ def _options(
 
 def open_recognised(found: Recognised, options: Options) -> Source:
     """Open what was recognised; `open_source` says more."""
+    _refuse_unused(found, options)
     if found.format is Format.RECORDIO:
         return RecordSource(found.paths, found.name)
     if found.format is Format.LIST:
@@ -162,6 +163,17 @@ def open_recognised(found: Recognised, options: Options) -> Source:
     if found.format is Format.MANIFEST:
         return _manifest_source(_read(found, options), found, options)
     return folder_source(scan_class_folders(found.paths[0]), found.name, options.class_names)
+
+
+def _refuse_unused(found: Recognised, options: Options) -> None:
+    """Refuse what would be ignored, since somebody meant something by it."""
+    unused = []
+    if options.image_root is not None and found.format not in (Format.LIST, Format.MANIFEST):
+        unused.append("an image root belongs to a list or a manifest")
+    if options.attribute_names is not None and found.format is not Format.MANIFEST:
+        unused.append("attribute names belong to a manifest")
+    if unused:
+        raise DataError(f"{' and '.join(unused)}; this is neither", where=found.name, fix="Leave it out.")
 
 
 def open_recognised_pair(

@@ -20,6 +20,8 @@ class PendingFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+        if path.is_dir():
+            raise DataError("is a folder; a file is to be written here", where=str(path))
         try:
             self._file = self._temporary.open("xb")
         except OSError as error:

@@ -67,7 +67,9 @@ def _check_channels(channels: int) -> int:
     return channels
 
 
+LARGEST_SIDE = 4096  # of a network's input; a batch of larger ones fits no memory
 Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Channels = Annotated[int, AfterValidator(_check_channels)]
 Depth = Annotated[int, AfterValidator(check_depth)]
 
@@ -104,10 +106,10 @@ class Hyperparameters(BaseModel):
         "Depth of the network: 18 to 200 are meant for large images, 20 to 110 for small ones.",
         values="18, 34, 50, 101, 152, 200, 20, 32, 44, 56, 110 or another 6n + 2",
     )
-    image_shape: tuple[Channels, Positive, Positive] = _original(
+    image_shape: tuple[Channels, Side, Side] = _original(
         (3, 224, 224),
         "Input of the network: channels (3 colour, 1 grey), height, width in pixels.",
-        values="3 or 1 channels, sides of at least 1",
+        values="3 or 1 channels, sides from 1 to 4096",
     )
     use_pretrained_model: bool = _original(
         False,

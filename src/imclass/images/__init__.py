@@ -6,6 +6,7 @@ from imclass.images.header import MAX_PIXELS, dimensions
 from imclass.images.loader import Batch, Loader, Request
 from imclass.images.preprocess import augment, preprocess
 from imclass.images.settings import AUGMENTATIONS, Augmentation, Preprocessing, with_pad_size
+from imclass.images.workers import available_cores
 
 __all__ = [
     "AUGMENTATIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "Preprocessing",
     "Request",
     "augment",
+    "available_cores",
     "decode",
     "dimensions",
     "preprocess",

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from imclass.errors import DataError, listing
@@ -38,6 +39,14 @@ class BadImages:
         """All of them, in the order in which they were found."""
         with self._lock:
             return list(self._entries.values())
+
+    def merge(self, entries: Iterable[BadImage]) -> None:
+        """Take over what another process found, without logging it again."""
+        with self._lock:
+            for entry in entries:
+                if (entry.source, entry.key) not in self._entries:
+                    self._entries[entry.source, entry.key] = entry
+                    self._counts[entry.source] += 1
 
     def add(self, source_name: str, key: str, reason: str) -> None:
         """Remember an unreadable image, and log it if it is new."""

@@ -25,6 +25,7 @@ from imclass.training.progress import Progress
 from imclass.training.step import Training
 
 FORMAT = 1
+LAST = "checkpoints/last.pt"
 # What may differ between a run and its continuation.
 CHANGEABLE = frozenset({"epochs", "bad_image_limit", "early_stopping_min_epochs", "_tuning_objective_metric"})
 
@@ -34,7 +35,7 @@ class Checkpoints:
 
     def __init__(self, output: Path, settings: dict[str, str], data: str) -> None:
         self.folder = output / "checkpoints"
-        self.last = self.folder / "last.pt"
+        self.last = output / LAST
         self.settings = settings
         self.data = data
 
@@ -65,6 +66,11 @@ class Checkpoints:
     def load_weights(self, name: str) -> dict[str, torch.Tensor]:
         return load_file(self.folder / name)
 
+    def clear(self) -> None:
+        """Remove what a run left that was killed before its first checkpoint."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink()
+
     def periodic(self) -> list[Path]:
         """The periodic weights files, in order of their epochs."""
         return sorted(self.folder.glob("epoch-*.safetensors"))
@@ -82,27 +88,12 @@ class Checkpoints:
             ArtifactError: the file is damaged.
             UserError: the state is of a run with other hyperparameters or other data; every difference is named.
         """
-        content = [self.last.read_bytes() if processes.is_main and self.last.exists() else None]
-        if processes.world_size > 1:
-            distributed.broadcast_object_list(content, src=0)
-        if content[0] is None:
-            return None
-        try:
-            state: dict[str, Any] = torch.load(io.BytesIO(content[0]), map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ArtifactError(
-                f"the checkpoint cannot be read: {error}",
-                where=str(self.last),
-                fix="Delete the output folder to start afresh.",
-            ) from error
-        self._check(state)
+        state = _read_state(self.last, processes)
+        if state is not None:
+            self._check(state)
         return state
 
     def _check(self, state: dict[str, Any]) -> None:
-        if state.get("format") != FORMAT:
-            raise ArtifactError(
-                f"checkpoint format {state.get('format')}, this version reads {FORMAT}", where=str(self.last)
-            )
         old, new = state["settings"], self.settings
         names = sorted((old.keys() | new.keys()) - CHANGEABLE)
         different = [
@@ -128,6 +119,38 @@ class Checkpoints:
             training.average.model.load_state_dict(state["average"])
             training.average.updates = state["average_updates"]
         return Progress.from_dict(state["progress"])
+
+
+def saved_settings(output: Path, processes: Processes) -> dict[str, str]:
+    """The settings of the run in `output`, on every process.
+
+    Raises:
+        ArtifactError: its checkpoint is damaged.
+    """
+    state = _read_state(output / LAST, processes)
+    assert state is not None, "asked only where there is a checkpoint"
+    settings: dict[str, str] = state["settings"]
+    return settings
+
+
+def _read_state(path: Path, processes: Processes) -> dict[str, Any] | None:
+    """The first process reads, and all get it: machines need not share the folder."""
+    content = [path.read_bytes() if processes.is_main and path.exists() else None]
+    if processes.world_size > 1:
+        distributed.broadcast_object_list(content, src=0)
+    if content[0] is None:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content[0]), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ArtifactError(
+            f"the checkpoint cannot be read: {error}",
+            where=str(path),
+            fix="Delete the output folder to start afresh.",
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ArtifactError(f"this is no checkpoint of format {FORMAT}, which this version reads", where=str(path))
+    return state
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from imclass.errors import UserError
+
 LINE_FORMAT = "[%(asctime)s %(levelname)s %(thread)d] %(message)s"  # the original's
 DATE_FORMAT = "%m/%d/%Y %H:%M:%S"
 
@@ -16,37 +18,40 @@ DATE_FORMAT = "%m/%d/%Y %H:%M:%S"
 class Console:
     """Receives figures as a run goes; this plain one shows nothing, because the log lines say it all."""
 
-    def batch(self, epoch: int, step: int, steps: int, speed: float, loss: float, accuracy: float) -> None:
-        """Every 20 batches: images/s, mean loss and accuracy since the epoch began."""
+    def step(self, epoch: int, step: int, steps_per_epoch: int, epochs: int) -> None:
+        """After every step: the epoch's number from 0, its steps done, its length, and the epochs of the run."""
+
+    def batch(self, speed: float, loss: float, accuracy: float) -> None:
+        """Every 20 batches: images/s, and mean loss and accuracy since the epoch began."""
 
     def epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         """After each epoch, its line of metrics.jsonl."""
 
 
 class LiveConsole(Console):
-    """One bar for the epoch in progress, and one line for each that is done."""
+    """One bar for the run, with the time that is left, and one line (train / validation) for each epoch done."""
 
     def __init__(self, console: RichConsole, progress: Progress) -> None:
         self.console = console
         self.progress = progress
         self.task: TaskID | None = None
+        self.figures = ""
 
-    def batch(self, epoch: int, step: int, steps: int, speed: float, loss: float, accuracy: float) -> None:
-        if self.task is None:
-            self.task = self.progress.add_task("", total=steps)
-        words = f"epoch {epoch + 1}  {speed:,.0f} images/s  loss {loss:.4f}  accuracy {accuracy:.2%}"
-        self.progress.update(self.task, completed=step, total=steps, description=words)
+    def step(self, epoch: int, step: int, steps_per_epoch: int, epochs: int) -> None:
+        done = epoch * steps_per_epoch + step
+        if self.task is None:  # time left counts from here, also in a run that goes on
+            self.task = self.progress.add_task("", total=epochs * steps_per_epoch, completed=done)
+        self.progress.update(self.task, completed=done, description=f"epoch {epoch + 1}/{epochs}{self.figures}")
+
+    def batch(self, speed: float, loss: float, accuracy: float) -> None:
+        self.figures = f"  {speed:,.0f} images/s  loss {loss:.4f}  accuracy {accuracy:.2%}"
 
     def epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
         self.console.print(
             f"epoch {epoch + 1}/{epochs}  "
-            f"train loss {metrics['train_loss']:.4f}  accuracy {metrics['train_accuracy']:.2%}  |  "
-            f"validation loss {metrics['validation_loss']:.4f}  "
-            f"accuracy [bold]{metrics['validation_accuracy']:.2%}[/bold]  |  "
-            f"{metrics['images_per_second']:,.0f} images/s  {metrics['seconds']:.1f} s",
+            f"loss {metrics['train_loss']:.4f} / {metrics['validation_loss']:.4f}  "
+            f"accuracy {metrics['train_accuracy']:.2%} / [bold]{metrics['validation_accuracy']:.2%}[/bold]  "
+            f"{metrics['seconds']:.1f} s",
             highlight=False,
         )
 
@@ -63,6 +68,14 @@ class _LiveHandler(logging.Handler):
             return
         style = {logging.WARNING: "yellow", logging.ERROR: "red"}.get(record.levelno, "")
         self.console.print(record.getMessage(), style=style, markup=False, highlight=False)
+
+
+def _file_handler(path: Path) -> logging.FileHandler:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(path)
+    except OSError as error:
+        raise UserError(f"the log file cannot be written: {error.strerror}", where=str(path)) from error
 
 
 @contextmanager
@@ -86,8 +99,7 @@ def console(*, quiet: bool, log_file: Path | None, speaks: bool) -> Iterator[Con
         handlers[0].setFormatter(logging.Formatter(LINE_FORMAT, DATE_FORMAT))
     handlers[0].setLevel(logging.INFO if speaks and not quiet else logging.WARNING)
     if log_file and speaks:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file))
+        handlers.append(_file_handler(log_file))
         handlers[-1].setFormatter(logging.Formatter(LINE_FORMAT, DATE_FORMAT))
     logger.setLevel(logging.INFO)
     logger.propagate = False

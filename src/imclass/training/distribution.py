@@ -55,12 +55,16 @@ def weight_averager(settings: Hyperparameters, processes: Processes) -> Periodic
 
 @torch.no_grad()
 def synchronise(training: "Training") -> None:
-    """Before evaluation: the same batch-norm statistics, and with local updates the same weights, on all processes."""
+    """Before evaluation: the same batch-norm statistics on all processes; with local updates also the same weights and
+    the same state of the optimizer, so that a checkpoint of one process serves them all."""
     processes = training.processes
     if processes.world_size == 1:
         return
     models = [training.model] + ([training.average.model] if training.average else [])
     for model in models:
         processes.average(list(model.buffers()))
-        if updates_locally(training.hyperparameters.kv_store, processes):
+        if training.averager:
             processes.average([parameter.data for parameter in model.parameters()])
+    if training.averager:
+        states = training.optimizer.state.values()
+        processes.average([tensor for state in states for tensor in state.values()])

@@ -1,5 +1,6 @@
 """Evaluation: every sample exactly once, on any number of processes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from imclass.data import Source, open_source
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters
 from imclass.images import BadImages, Loader, Preprocessing
-from imclass.training.labels import check_labels
+from imclass.training.labels import check_labels, check_width
 from imclass.training.losses import plain_loss
 from imclass.training.metrics import average_precisions, correct_answers, in_top, precision_recall_f1
 from imclass.training.process_group import Processes, join
@@ -105,7 +106,8 @@ def evaluate(
     top_k: tuple[int, ...] = (),
     precision_dtype: str = "float32",
     batch_size: int = 64,
-) -> Evaluation:
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> Evaluation | None:
     """Evaluate a model on every readable sample of a loader's source; every process gets the result of all.
 
     Args:
@@ -113,11 +115,16 @@ def evaluate(
         loader: without augmentation.
         top_k: the k for which to report top-k accuracy; not for multi-label.
         batch_size: samples a batch on this process; does not change the result.
+        stop_requested: asked between batches.
+
+    Returns:
+        None when a stop was requested on any process.
     """
     sums = _Sums(multi_label, num_classes, () if multi_label else top_k, processes.device)
     loss = plain_loss(multi_label)
     was_training = model.training
     model.eval()
+    stopped = False
     for batch in loader.batches(
         evaluation_requests(len(loader.source), batch_size, processes.rank, processes.world_size)
     ):
@@ -125,7 +132,11 @@ def evaluate(
             with precision_context(processes.device, precision_dtype):
                 logits = model(batch.images.float())
             sums.add(logits, batch.labels, loss(logits, batch.labels))
+        if stopped := stop_requested():
+            break
     model.train(was_training)
+    if processes.any(stopped):
+        return None
     return _result(sums, processes)
 
 
@@ -218,6 +229,7 @@ def evaluate_model(
         num_classes=description.num_classes,
         class_names=description.class_names,
     )
+    check_width(source, description.num_classes, description.multi_label)
     check_labels(source, description.num_classes, description.multi_label)
     preprocessing = Preprocessing(
         image_shape=description.image_shape,
@@ -238,6 +250,7 @@ def evaluate_model(
                 batch_size=batch_size,
             )
         bad = [entry for entries in processes.gather(bad_images.entries) for entry in entries]
+    assert evaluation is not None, "nobody asked to stop"
     if evaluation.samples == 0:
         raise DataError("not one image could be read", where=source.name)
     return report(evaluation, description, str(model_path), source, [BadImage(key=e[1], reason=e[2]) for e in bad])

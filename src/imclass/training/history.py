@@ -10,6 +10,8 @@ The log lines are the original's, so that metric expressions written for it stil
 
 import json
 import logging
+import math
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -48,6 +50,7 @@ class History:
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self._last_batch = (0, 0.0)
+        self._began = time.perf_counter()
         self._events: SummaryWriter | None = None
 
     def __enter__(self) -> "History":
@@ -56,12 +59,17 @@ class History:
     def start(self, progress: Progress) -> None:
         """Begin, or go on where `progress` stands: what an interrupted epoch wrote later than that is dropped."""
         if self.writes_files:
-            lines = "".join(json.dumps(line) + "\n" for line in progress.metrics)
+            lines = "".join(_line(metrics) for metrics in progress.metrics)
             temporary = self.path.with_name(f".{self.path.name}.tmp")
             temporary.write_text(lines)
             temporary.replace(self.path)
             self._events = SummaryWriter(str(self.folder), purge_step=progress.epoch if progress.epoch else None)
         self._last_batch = (progress.step, progress.seconds)
+
+    def step(self, state: EpochState) -> None:
+        """After every step."""
+        if self.speaks:
+            self.console.step(state.epoch, state.step, self.steps_per_epoch, self.settings.epochs)
 
     def batch(self, state: EpochState, totals: Totals) -> None:
         """Every 20 batches: speed since the last call, accuracy since the epoch began."""
@@ -75,7 +83,7 @@ class History:
         if self.settings.top_k and not self.settings.multi_label:
             fields.append(f"top_k_accuracy_{self.settings.top_k}={totals.top_k_accuracy:f}")
         original.info("\t".join(fields))
-        self.console.batch(state.epoch, state.step, self.steps_per_epoch, speed, totals.mean_loss, totals.accuracy)
+        self.console.batch(speed, totals.mean_loss, totals.accuracy)
 
     def trained(self, epoch: int, metrics: dict[str, float]) -> None:
         """After the training half of an epoch."""
@@ -88,7 +96,13 @@ class History:
         original.info("Epoch[%d] Time cost=%.3f", epoch, metrics["train_seconds"])
 
     def epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        """After an epoch's validation: one line of metrics.jsonl, and a point on every TensorBoard curve."""
+        """After an epoch's validation: one line of metrics.jsonl, and a point on every TensorBoard curve.
+
+        Adds `seconds`, the time since the last epoch ended or the run began.
+        """
+        now = time.perf_counter()
+        metrics["seconds"] = now - self._began
+        self._began = now
         if self.speaks:
             original.info("Epoch[%d] Validation-accuracy=%f", epoch, metrics["validation_accuracy"])
             if "validation_mean_average_precision" in metrics:
@@ -97,7 +111,7 @@ class History:
             self.console.epoch(epoch, self.settings.epochs, metrics)
         if self.writes_files:
             with self.path.open("a") as file:
-                file.write(json.dumps(metrics) + "\n")
+                file.write(_line(metrics))
             assert self._events is not None
             for name, value in metrics.items():
                 if name != "epoch":
@@ -109,6 +123,11 @@ class History:
     ) -> None:
         if self._events is not None:
             self._events.close()
+
+
+def _line(metrics: dict[str, float]) -> str:
+    """A line of metrics.jsonl. JSON has no word for a number that is not finite, so it becomes null."""
+    return json.dumps({name: value if math.isfinite(value) else None for name, value in metrics.items()}) + "\n"
 
 
 def _tag(name: str) -> str:

@@ -6,40 +6,63 @@ from numpy.typing import NDArray
 from imclass.data import Source
 from imclass.errors import DataError, listing
 
+MOST_CLASSES = 100_000  # more are believed only when num_classes says so
+
 
 def count_classes(source: Source, multi_label: bool) -> int:
-    """Number of classes that a source's names, label columns or largest label tell."""
+    """Number of classes that a source's names, label columns or largest label tell.
+
+    Raises:
+        DataError: a label that no data set has.
+    """
     if multi_label:
         return int(source.labels.shape[1])
     if source.class_names is not None:
         return len(source.class_names)
-    return int(source.labels.max()) + 1
+    largest = float(source.labels.max())
+    if not largest < MOST_CLASSES:
+        index = int(source.labels[:, 0].argmax())
+        raise DataError(
+            f"{source.key(index)} has label {largest:g}, which would make {largest + 1:g} classes",
+            where=source.name,
+            fix="Mend the label, or set num_classes if it is right.",
+        )
+    return max(0, int(largest)) + 1
 
 
-def check_labels(source: Source, num_classes: int, multi_label: bool) -> None:
-    """Check the labels of a whole source at once.
+def check_width(source: Source, num_classes: int | None, multi_label: bool) -> None:
+    """Check the number of label columns.
 
     Raises:
-        DataError: labels of the wrong width, out of range, or no whole numbers, each offending sample named.
+        DataError: several columns for one label, or not one column a class.
     """
-    labels = source.labels
-    width = labels.shape[1]
-    if multi_label:
-        if width != num_classes:
-            raise DataError(
-                f"samples have {width} label columns, but num_classes is {num_classes}",
-                where=source.name,
-                fix="With multi_label=1 every sample has one 0/1 column a class.",
-            )
-        bad = ~((labels == 0) | (labels == 1)).all(axis=1)
-        _refuse(source, bad, labels, "labels other than 0 and 1")
-        return
-    if width != 1:
+    width = source.labels.shape[1]
+    if not multi_label and width != 1:
         raise DataError(
             f"samples have {width} label columns",
             where=source.name,
             fix=f"Set multi_label=1 and num_classes={width} to train on all of them.",
         )
+    if multi_label and (width == 1 if num_classes is None else width != num_classes):
+        expected = "more than one is needed" if num_classes is None else f"but num_classes is {num_classes}"
+        raise DataError(
+            f"samples have {width} label column{'s' if width > 1 else ''}, {expected}",
+            where=source.name,
+            fix="With multi_label=1 every sample has one 0/1 column a class; leave it out for one label an image.",
+        )
+
+
+def check_labels(source: Source, num_classes: int, multi_label: bool) -> None:
+    """Check the labels of a whole source at once; their width is right.
+
+    Raises:
+        DataError: labels out of range, or no whole numbers, each offending sample named.
+    """
+    labels = source.labels
+    if multi_label:
+        bad = ~((labels == 0) | (labels == 1)).all(axis=1)
+        _refuse(source, bad, labels, "labels other than 0 and 1")
+        return
     values = labels[:, 0]
     _refuse(
         source,

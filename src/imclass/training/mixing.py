@@ -16,11 +16,13 @@ class Mixed:
 
     Attributes:
         images: (n, C, H, W).
-        partner_labels: labels (n, L) of the images that were mixed in; None if the batch was left alone.
-        share: weight of the batch's own labels, between 0 and 1.
+        labels: (n, L) of the images that have the larger share, by which answers are judged.
+        partner_labels: (n, L) of the others; None if the batch was left alone.
+        share: weight of `labels`, between 0.5 and 1.
     """
 
     images: torch.Tensor
+    labels: torch.Tensor
     partner_labels: torch.Tensor | None
     share: float
 
@@ -37,19 +39,24 @@ def mix(
         cutmix_alpha: the same for CutMix. With both on, each batch takes one of them at random.
     """
     if mixup_alpha == 0 and cutmix_alpha == 0:
-        return Mixed(images, None, 1.0)
+        return Mixed(images, labels, None, 1.0)
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step, 0x313])))
     cut = cutmix_alpha > 0 and (mixup_alpha == 0 or generator.random() < 0.5)
     alpha = cutmix_alpha if cut else mixup_alpha
     share = float(generator.beta(alpha, alpha))
     partners = images.flip(0)
     if not cut:
-        return Mixed(images * share + partners * (1.0 - share), labels.flip(0), share)
+        return _mixed(images * share + partners * (1.0 - share), labels, share)
     height, width = images.shape[2:]
     top, bottom, left, right = rectangle(height, width, 1.0 - share, generator)
     mixed = images.clone()
     mixed[:, :, top:bottom, left:right] = partners[:, :, top:bottom, left:right]
-    return Mixed(mixed, labels.flip(0), 1.0 - (bottom - top) * (right - left) / (height * width))
+    return _mixed(mixed, labels, 1.0 - (bottom - top) * (right - left) / (height * width))
+
+
+def _mixed(images: torch.Tensor, labels: torch.Tensor, share: float) -> Mixed:
+    partners = labels.flip(0)
+    return Mixed(images, labels, partners, share) if share >= 0.5 else Mixed(images, partners, labels, 1.0 - share)
 
 
 def rectangle(height: int, width: int, area: float, generator: np.random.Generator) -> tuple[int, int, int, int]:

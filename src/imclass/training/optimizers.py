@@ -15,22 +15,25 @@ from torch import nn
 from imclass.hyperparameters import Hyperparameters
 
 Groups = list[dict[str, Any]]
+Tensors = list[torch.Tensor]
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> Groups:
-    """Trainable parameters in two groups: weights and batch-norm scales decay, biases and shifts do not.
+def parameter_groups(model: nn.Module, weight_decay: float) -> Groups:
+    """Trainable parameters in groups: what decays and what does not, of the last layer (`model.head`) and of the rest.
 
-    This is the original's rule (names ending in `_weight` and `_gamma` decay), told by module type.
+    Weights of layers and scales of batch norms decay, biases and shifts do not: the original's rule (names ending in
+    `_weight` and `_gamma` decay), told by module type. The last layer stands apart because it may learn alone.
     """
-    decayed: list[nn.Parameter] = []
-    not_decayed: list[nn.Parameter] = []
-    for part in module.modules():
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    of_head = set(model.head.modules())  # type: ignore[union-attr]
+    for part in model.modules():
         for name, parameter in part.named_parameters(recurse=False):
             decays = isinstance(part, nn.Conv2d | nn.Linear | nn.modules.batchnorm._BatchNorm) and name == "weight"
-            (decayed if decays else not_decayed).append(parameter)
+            if parameter.requires_grad:
+                groups.setdefault((part in of_head, decays), []).append(parameter)
     return [
-        {"params": [p for p in decayed if p.requires_grad], "weight_decay": weight_decay},
-        {"params": [p for p in not_decayed if p.requires_grad], "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
+        for (_, decays), parameters in groups.items()
     ]
 
 
@@ -43,15 +46,15 @@ class ForeachOptimizer(torch.optim.Optimizer):
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, **settings: float) -> None:
         super().__init__(groups, {"lr": learning_rate, "weight_decay": 0.0, "updates": 0, **settings})
-        device = next(parameter.device for group in self.param_groups for parameter in group["params"])
-        self.rate = torch.zeros((), device=device)
+        self.rates = [torch.zeros((), device=group["params"][0].device) for group in self.param_groups]
 
     def begin(self, learning_rate: float) -> None:
-        """Set the learning rate of the next `step` and count it."""
-        for group in self.param_groups:
+        """Set the learning rate of the next `step`, and count it for the groups that learn."""
+        for group, rate in zip(self.param_groups, self.rates, strict=True):
             group["lr"] = learning_rate
-            group["updates"] += 1
-        self.rate.fill_(self.step_size(self.param_groups[0]))
+            if group["params"][0].requires_grad:
+                group["updates"] += 1
+                rate.fill_(self.step_size(group))
 
     def step_size(self, group: dict[str, Any]) -> float:
         """What the direction of a step is multiplied by."""
@@ -60,14 +63,14 @@ class ForeachOptimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         assert closure is None, "closures are not used here"
-        for group in self.param_groups:
+        for group, rate in zip(self.param_groups, self.rates, strict=True):
             weights = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not weights:
                 continue
             gradients = [parameter.grad for parameter in weights]
             if group["weight_decay"]:
                 gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
-            self.update(group, weights, gradients)
+            self.update(group, rate, weights, gradients)
 
     def buffers(self, name: str, weights: list[torch.Tensor]) -> list[torch.Tensor]:
         """The state tensors called `name` of these weights, zeros at first."""
@@ -76,12 +79,8 @@ class ForeachOptimizer(torch.optim.Optimizer):
                 self.state[weight][name] = torch.zeros_like(weight, memory_format=torch.preserve_format)
         return [self.state[weight][name] for weight in weights]
 
-    def descend(self, weights: list[torch.Tensor], directions: tuple[torch.Tensor, ...]) -> None:
-        """w = w - rate * direction."""
-        torch._foreach_sub_(weights, torch._foreach_mul(directions, self.rate))
-
-    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
-        """Change `weights`; `gradients` include the weight decay."""
+    def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
+        """Change `weights` by steps of size `rate`; `gradients` include the weight decay."""
         raise NotImplementedError
 
 
@@ -91,13 +90,13 @@ class SGD(ForeachOptimizer):
     def __init__(self, groups: Iterable[Any], learning_rate: float, momentum: float) -> None:
         super().__init__(groups, learning_rate, momentum=momentum)
 
-    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+    def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
         if not group["momentum"]:
-            self.descend(weights, tuple(gradients))
+            _descend(weights, gradients, rate)
             return
         velocities = self.buffers("momentum", weights)
         torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_sub_(velocities, torch._foreach_mul(gradients, self.rate))
+        torch._foreach_sub_(velocities, torch._foreach_mul(gradients, rate))
         torch._foreach_add_(weights, velocities)
 
 
@@ -107,11 +106,11 @@ class NAG(ForeachOptimizer):
     def __init__(self, groups: Iterable[Any], learning_rate: float, momentum: float) -> None:
         super().__init__(groups, learning_rate, momentum=momentum)
 
-    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+    def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
         velocities = self.buffers("momentum", weights)
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients)
-        self.descend(weights, torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
+        _descend(weights, list(torch._foreach_add(gradients, velocities, alpha=group["momentum"])), rate)
 
 
 class Adam(ForeachOptimizer):
@@ -128,14 +127,14 @@ class Adam(ForeachOptimizer):
         corrected = (1.0 - group["beta_2"] ** updates) ** 0.5 / (1.0 - group["beta_1"] ** updates)
         return float(group["lr"] * corrected)
 
-    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+    def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
         means, squares = self.buffers("mean", weights), self.buffers("square", weights)
         torch._foreach_lerp_(means, gradients, 1.0 - group["beta_1"])
         torch._foreach_mul_(squares, group["beta_2"])
         torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - group["beta_2"])
         roots = torch._foreach_sqrt(squares)
         torch._foreach_add_(roots, group["eps"])
-        self.descend(weights, torch._foreach_div(means, roots))
+        _descend(weights, list(torch._foreach_div(means, roots)), rate)
 
 
 class RMSProp(ForeachOptimizer):
@@ -144,13 +143,18 @@ class RMSProp(ForeachOptimizer):
     def __init__(self, groups: Iterable[Any], learning_rate: float, gamma: float, eps: float) -> None:
         super().__init__(groups, learning_rate, gamma=gamma, eps=eps)
 
-    def update(self, group: dict[str, Any], weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
+    def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
         squares = self.buffers("square", weights)
         torch._foreach_mul_(squares, group["gamma"])
         torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - group["gamma"])
         roots = torch._foreach_add(squares, group["eps"])
         torch._foreach_sqrt_(roots)
-        self.descend(weights, torch._foreach_div(gradients, roots))
+        _descend(weights, list(torch._foreach_div(gradients, roots)), rate)
+
+
+def _descend(weights: Tensors, directions: Tensors, rate: torch.Tensor) -> None:
+    """w = w - rate * direction."""
+    torch._foreach_sub_(weights, torch._foreach_mul(directions, rate))
 
 
 def _sgd(module: nn.Module, settings: Hyperparameters) -> ForeachOptimizer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imclass import artifact
 from imclass.hyperparameters import to_strings
-from imclass.images import BadImages
+from imclass.images import BadImage, BadImages
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.job import Job
 from imclass.training.process_group import Processes
@@ -16,31 +16,50 @@ from imclass.version import VERSION
 
 log = logging.getLogger(__name__)
 
-
-def count_bad(bad_images: BadImages, processes: Processes) -> int:
-    return len(_all_bad(bad_images, processes))
+BAD_IMAGES = "bad_images.jsonl"
 
 
-def _all_bad(bad_images: BadImages, processes: Processes) -> list[tuple[str, str, str]]:
-    return sorted({entry for entries in processes.gather(bad_images.entries) for entry in entries})
+def check_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> None:
+    """Put together what all processes found unreadable, and check each data set against the limit.
+
+    Raises:
+        DataError: on every process, past the limit.
+    """
+    for entries in processes.gather(bad_images.entries):
+        bad_images.merge(entries)
+    for source in (job.train, job.validation):
+        bad_images.check(source.name, len(source))
 
 
-def write_bad_images(bad_images: BadImages, output: Path, processes: Processes) -> None:
-    """Write this machine's view of unreadable images, one JSON object a line, also when the run failed."""
-    entries = sorted(bad_images.entries)
-    name = "bad_images.jsonl" if processes.is_main else f"bad_images.{processes.rank}.jsonl"
-    if not entries and not processes.is_main:
+def read_bad_images(job: Job) -> list[BadImage]:
+    """What the part of this run before its interruption found unreadable."""
+    path = job.output / BAD_IMAGES
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [BadImage(line["source"], line["key"], line["reason"]) for line in lines]
+
+
+def write_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> None:
+    """Write unreadable images, one JSON object a line, also when the run failed."""
+    if not processes.is_main:
         return
-    lines = [json.dumps({"key": key, "reason": reason, "source": source}) for source, key, reason in entries]
-    temporary = output / f".{name}.tmp"
+    entries = sorted({*bad_images.entries, *(read_bad_images(job) if job.resume else [])})
+    path = job.output / BAD_IMAGES
+    lines = [json.dumps({"key": entry.key, "reason": entry.reason, "source": entry.source}) for entry in entries]
+    temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text("".join(line + "\n" for line in lines))
-    temporary.replace(output / name)
+    temporary.replace(path)
     if entries:
-        log.warning("%d unreadable images are listed in %s", len(entries), output / name)
+        log.warning("%d unreadable images are listed in %s", len(entries), path)
 
 
-def write_artifact(job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path) -> None:
+def write_artifact(
+    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
+) -> None:
     """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
+    for left_over in path.parent.glob(f".{path.name}.*.partial"):
+        left_over.unlink()  # of a run that was killed while it wrote
     settings = job.settings
     if progress.best.epoch >= 0:
         weights = checkpoints.load_weights(progress.best.file)
@@ -65,5 +84,6 @@ def write_artifact(job: Job, checkpoints: Checkpoints, training: Training, progr
         epoch=progress.best.epoch + 1,
         imclass_version=VERSION,
     )
-    artifact.save(path, description, weights, checkpoints=checkpoints.periodic())
+    # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
+    artifact.save(path, description, weights, checkpoints=[] if interrupted else checkpoints.periodic())
     log.info("Wrote %s", path)

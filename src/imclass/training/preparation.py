@@ -106,6 +106,12 @@ def make_sampler(job: Job, training: Training) -> Sampler:
             where=job.train.name,
             fix=f"Set mini_batch_size to {max(1, samples // training.processes.machines)} or less.",
         )
+    if training.batch_size < training.processes.world_size:
+        raise DataError(
+            f"a batch of {training.batch_size} images leaves some of {training.processes.world_size} processes without",
+            where="mini_batch_size",
+            fix=f"Set mini_batch_size to {training.processes.local_world_size} or more, or start fewer processes.",
+        )
     return Sampler(len(job.train), training.batch_size, steps, job.settings.seed)
 
 
@@ -115,16 +121,20 @@ def fingerprint(job: Job) -> str:
     return " ".join(f"{size}:{labels:08x}" for size, labels in parts)
 
 
-def resume(job: Job, checkpoints: Checkpoints, training: Training) -> Progress:
+def resume(job: Job, checkpoints: Checkpoints, training: Training, sampler: Sampler) -> Progress:
     """Where to begin: at the start, or where the checkpoint stands when asked to resume."""
     state = checkpoints.read(training.processes) if job.resume else None
     if state is None:
         if job.resume:
             log.info("Nothing to resume in %s, starting afresh", job.output)
+        if training.processes.is_main:
+            checkpoints.clear()
         return Progress()
     progress = checkpoints.restore(state, training)
     if progress.finished and progress.epoch < job.settings.epochs and not job.settings.early_stopping:
         progress.finished = False  # more epochs were asked for
+    if training.averager:
+        training.averager.step = progress.epoch * sampler.steps_per_epoch + progress.step
     log.info("Resuming after epoch %d, batch %d", progress.epoch, progress.step)
     return progress
 

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as distributed
 
 from imclass.device import choose_device
+from imclass.images import available_cores
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,12 @@ class Processes:
             distributed.all_reduce(tensor)
         return tensor
 
+    def minimum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The smallest of a tensor's values on all processes, in place, element by element."""
+        if self.world_size > 1:
+            distributed.all_reduce(tensor, op=distributed.ReduceOp.MIN)
+        return tensor
+
     def average(self, tensors: list[torch.Tensor]) -> None:
         """Replace floating-point tensors, in place, by their mean over all processes."""
         for tensor in tensors:
@@ -80,8 +87,8 @@ class Processes:
         return bool(self.sum(torch.tensor(int(flag))).item())
 
     def barrier(self) -> None:
-        if self.world_size > 1:
-            self.sum(torch.zeros(()))
+        """Wait until all processes are here."""
+        self.any(False)
 
 
 @contextmanager
@@ -98,8 +105,8 @@ def join(device: str = "auto") -> Iterator[Processes]:
     if world_size == 1:
         yield processes
         return
-    if chosen.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_world_size))
+    if chosen.type == "cpu":  # torchrun asks for one thread a process, whatever the number of cores
+        torch.set_num_threads(max(1, available_cores() // local_world_size))
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     distributed.init_process_group(
         backend,

@@ -1,6 +1,7 @@
 """A training run, told from top to bottom."""
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
@@ -10,13 +11,14 @@ from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.console import Console
+from imclass.training.description import describe
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
 from imclass.training.evaluation import Evaluation, evaluate, evaluation_top_k
 from imclass.training.job import Job, Run
-from imclass.training.loop import EpochState, train_epoch
+from imclass.training.loop import EpochState, check_finite, train_epoch
 from imclass.training.metrics import RunningSums, Totals
-from imclass.training.outcome import count_bad, write_artifact, write_bad_images
+from imclass.training.outcome import check_bad_images, write_artifact, write_bad_images
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
@@ -27,6 +29,7 @@ from imclass.training.step import Training, update
 from imclass.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
+original = logging.getLogger("imclass.original")
 
 
 def run(job: Job, processes: Processes, console: Console) -> Run:
@@ -38,56 +41,52 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         NonFiniteLossError: training diverged.
         UserError: a checkpoint of another run lies in the output folder.
     """
-    training = prepare(job, processes)
-    sampler = make_sampler(job, training)
-    checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job))
-    progress = resume(job, checkpoints, training)
-    stopping = EarlyStopping.of(job.settings)
-    stopping.best, stopping.epochs_without_improvement = (
-        progress.stopping_best,
-        progress.epochs_without_improvement,
-    )
-    interrupted = False
-
     with ExitStack() as stack:
-        bad_images = BadImages(job.settings.bad_image_limit)
-        stack.callback(write_bad_images, bad_images, job.output, processes)
-        train_loader, validation_loader = (
-            stack.enter_context(loader) for loader in loaders(job, bad_images, processes)
-        )
-        history = stack.enter_context(make_history(job, sampler, console, processes))
         stop = stack.enter_context(StopRequest())
+        training = prepare(job, processes)
+        describe(job, processes)
+        sampler = make_sampler(job, training)
+        checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job))
+        progress = resume(job, checkpoints, training, sampler)
+        stopping = EarlyStopping.of(job.settings)
+        stopping.best, stopping.epochs_without_improvement = progress.stopping_best, progress.epochs_without_improvement
+        bad_images = BadImages(job.settings.bad_image_limit)
+        stack.callback(write_bad_images, bad_images, job, processes)
+        both_loaders = loaders(job, bad_images, processes)
+        train_loader, validation_loader = (stack.enter_context(loader) for loader in both_loaders)
+        history = stack.enter_context(make_history(job, sampler, console, processes))
         history.start(progress)
+        interrupted = False
 
         while not progress.finished:
             epoch = progress.epoch
             freeze(training, epoch)
             state = epoch_state(progress, training)
             complete = train_epoch(
-                training,
-                train_loader,
-                sampler,
-                state,
-                stop_requested=lambda: stop.requested,
-                on_batch=history.batch,
+                training, train_loader, sampler, state, stop_requested=lambda: stop.requested, observer=history
             )
             synchronise(training)
             totals = sum_over_processes(state, processes)
-            if not complete:
-                interrupted = True
-                save_interrupted(checkpoints, training, progress, state, processes)
-                break
-
+            check_finite(totals, job.settings, sampler.steps_per_epoch)
             metrics = training_metrics(epoch, state, totals, sampler, job.settings)
-            history.trained(epoch, metrics)
-            metrics |= validation_metrics(validate(training, validation_loader, job))
-            metrics |= {"seconds": state.seconds, "bad_images": float(count_bad(bad_images, processes))}
+            evaluation = None
+            if complete:
+                history.trained(epoch, metrics)
+                evaluation = validate(training, validation_loader, job, lambda: stop.requested)
+            if evaluation is None:
+                interrupted = True
+                save_interrupted(checkpoints, training, progress, state)
+                break
+            check_bad_images(bad_images, job, processes)
+            metrics |= validation_metrics(evaluation) | {"bad_images": len(bad_images.entries)}
             history.epoch(epoch, metrics)
+            if epoch == 0:
+                warn_of_enlarged(both_loaders, processes)
 
             ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
             diverged = totals.first_bad_step is not None
             advance(progress, metrics, stopping, finished=ends or diverged or epoch + 1 == job.settings.epochs)
-            keep(checkpoints, training, progress, job.settings, processes)
+            keep(checkpoints, training, progress)
             if ends:
                 log.info("Early stopping: no improvement for %d epochs", stopping.epochs_without_improvement)
             if diverged:
@@ -96,10 +95,9 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             if interrupted:
                 break
 
-    model_path = job.output / "model.tar.gz"
-    if processes.is_main:
-        write_artifact(job, checkpoints, training, progress, model_path)
-    processes.barrier()
+        model_path = job.output / "model.tar.gz"
+        if processes.is_main:
+            write_artifact(job, checkpoints, training, progress, model_path, interrupted=interrupted)
     best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
     return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
 
@@ -127,7 +125,9 @@ def epoch_state(progress: Progress, training: Training) -> EpochState:
 
 
 def sum_over_processes(state: EpochState, processes: Processes) -> Totals:
+    """The epoch's sums, and its first step with a loss that is not finite, over all processes."""
     processes.sum(state.sums.sums)
+    processes.minimum(state.sums.first_bad_step)
     return state.sums.read()
 
 
@@ -147,7 +147,8 @@ def training_metrics(
     return metrics
 
 
-def validate(training: Training, loader: Loader, job: Job) -> Evaluation:
+def validate(training: Training, loader: Loader, job: Job, stop_requested: Callable[[], bool]) -> Evaluation | None:
+    """Evaluate on the validation images; None when a stop was requested meanwhile, on any process."""
     evaluation = evaluate(
         training.evaluated_model,
         loader,
@@ -157,8 +158,9 @@ def validate(training: Training, loader: Loader, job: Job) -> Evaluation:
         top_k=evaluation_top_k(job.settings),
         precision_dtype=job.settings.precision_dtype,
         batch_size=max(64, job.settings.mini_batch_size // training.processes.local_world_size),
+        stop_requested=stop_requested,
     )
-    if evaluation.samples == 0:
+    if evaluation is not None and evaluation.samples == 0:
         raise DataError("not one validation image could be read", where=job.validation.name)
     return evaluation
 
@@ -185,20 +187,15 @@ def advance(progress: Progress, metrics: dict[str, float], stopping: EarlyStoppi
     progress.finished = finished
 
 
-def keep(
-    checkpoints: Checkpoints,
-    training: Training,
-    progress: Progress,
-    settings: Hyperparameters,
-    processes: Processes,
-) -> None:
+def keep(checkpoints: Checkpoints, training: Training, progress: Progress) -> None:
     """Write what this epoch leaves: its weights if they are the best or due, and the state to resume from."""
-    if not processes.is_main:
+    if not training.processes.is_main:
         return
+    frequency = training.hyperparameters.checkpoint_frequency
     if progress.best.epoch == progress.epoch - 1:
-        log.info("Storing the best model with validation accuracy: %f", progress.best.accuracy)
+        original.info("Storing the best model with validation accuracy: %f", progress.best.accuracy)
         _save_weights(checkpoints, progress.best.file, training)
-    if settings.checkpoint_frequency and progress.epoch % settings.checkpoint_frequency == 0:
+    if frequency and progress.epoch % frequency == 0:
         _save_weights(checkpoints, f"epoch-{progress.epoch:04d}.safetensors", training)
     checkpoints.save(training, progress)
     checkpoints.keep_only(progress.best.file)
@@ -206,14 +203,23 @@ def keep(
 
 def _save_weights(checkpoints: Checkpoints, name: str, training: Training) -> None:
     checkpoints.save_weights(name, training)
-    log.info('Saved checkpoint to "%s"', checkpoints.folder / name)
+    original.info('Saved checkpoint to "%s"', checkpoints.folder / name)
 
 
-def save_interrupted(
-    checkpoints: Checkpoints, training: Training, progress: Progress, state: EpochState, processes: Processes
-) -> None:
-    """After SIGTERM in the middle of an epoch: a checkpoint from which the epoch goes on at its next step."""
+def save_interrupted(checkpoints: Checkpoints, training: Training, progress: Progress, state: EpochState) -> None:
+    """After SIGTERM in an epoch: a checkpoint from which it goes on at its next step, or with its validation."""
     log.warning("SIGTERM: saving after batch %d of epoch %d", state.step, state.epoch)
     progress.step, progress.seconds, progress.sums = state.step, state.seconds, state.sums.sums.tolist()
-    if processes.is_main:
+    if training.processes.is_main:
         checkpoints.save(training, progress)
+
+
+def warn_of_enlarged(loaders: tuple[Loader, ...], processes: Processes) -> None:
+    """After the first epoch, one warning for each data set with images that are smaller than image_shape."""
+    for loader in loaders:
+        enlarged = sum(processes.gather(loader.enlarged))
+        if enlarged and processes.is_main:
+            log.warning(
+                "%s: %d of %d images are smaller than image_shape and were enlarged",
+                loader.source.name, enlarged, len(loader.source),
+            )  # fmt: skip

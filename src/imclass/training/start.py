@@ -2,32 +2,26 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from imclass import artifact, models
-from imclass.data import Source, find_split_folders, open_channels, open_pair, open_source, split
-from imclass.errors import ArtifactError, DataError, UserError
-from imclass.hyperparameters import FIELDS, Hyperparameters, Value, parse, to_strings, warnings_of
-from imclass.training.choices import choose, look_at, worth_pretraining
+from imclass.data import find_model
+from imclass.errors import UserError, listing
+from imclass.hyperparameters import Hyperparameters, parse, to_strings
+from imclass.images import available_cores
+from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
 from imclass.training.job import Job, Run
-from imclass.training.labels import check_labels, count_classes
+from imclass.training.labels import check_labels, check_width, count_classes
+from imclass.training.opening import Data, DataRequest, open_data
+from imclass.training.preparation import fingerprint
 from imclass.training.process_group import Processes, join
 from imclass.training.run import run
+from imclass.training.settling import settle
 
 log = logging.getLogger(__name__)
-
-DEFAULT_VALIDATION_SPLIT = 0.2
-
-
-@dataclass(frozen=True)
-class Data:
-    """The opened data of a run, and the model to go on from if a channel brought one."""
-
-    train: Source
-    validation: Source
-    model: Path | None = None
 
 
 def train(
@@ -81,37 +75,71 @@ def train(
     Raises:
         UserError: anything that the caller can put right; internal faults raise other exceptions.
     """
-    given = dict(hyperparameters or {})
-    if (source is None) == (not channels):
-        raise UserError("give either a source or channels", fix="A source is a folder, .rec, .lst or manifest.")
+    request = DataRequest(
+        source=_path(source),
+        validation=_path(validation),
+        validation_split=validation_split,
+        channels={name: Path(path) for name, path in (channels or {}).items()},
+        content_types=content_types or {},
+        image_root=_path(image_root),
+        validation_image_root=_path(validation_image_root),
+        attribute_names=attribute_names,
+        label_format=label_format,
+    )
+    if threads < 0:
+        raise UserError(f"{threads} is no number of threads", where="threads", fix="Use 0 for one a core.")
+    if str(output) == "":
+        raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
     with (
         join(device) as processes,
-        console(quiet=quiet, log_file=Path(log_file) if log_file else None, speaks=processes.local_rank == 0) as shown,
+        console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
     ):
+        given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
+        initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
+        typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
+        known = artifact.read_description(initial_model).class_names if initial_model else None
         prepare_output(output, resume, processes)
-        if channels:
-            data = data_of_channels(
-                channels, content_types or {}, given, validation_split, attribute_names, label_format
-            )
+        data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
+        weights = None
+        if resumes := resume and processes.any((output / LAST).exists()):
+            # What was settled when the run began still holds, except for what is typed otherwise now.
+            settings = parse({**saved_settings(output, processes), **_set(hyperparameters or {})}, fine_tuning=True)
         else:
-            assert source is not None
-            data = data_of_source(
-                source,
-                validation,
-                validation_split,
+            settings, weights = settle(
                 given,
-                image_root=image_root,
-                validation_image_root=validation_image_root,
-                attribute_names=attribute_names,
-                label_format=label_format,
+                data.train,
+                chooses=not channels and typed.recipe == "modern",
+                initial_model=initial_model,
+                pretrained=_path(pretrained),
+                processes=processes,
             )
-        initial_model = Path(model) if model else data.model
-        people = not channels and str(given.get("recipe", "modern")) == "modern"
-        settings, weights = settle(given, data.train, people, initial_model, pretrained, processes)
-        job = make_job(data, settings, output, weights, initial_model, resume, threads)
-        describe(job, processes)
+        settings = fill_in(settings, data, weights, initial_model)
+        job = Job(
+            train=data.train,
+            validation=data.validation,
+            settings=settings,
+            network=settings.network,
+            class_names=class_names_of(data, known, settings),
+            output=output,
+            pretrained=weights,
+            initial_model=None if resumes else initial_model,
+            resume=resume,
+            threads=threads or max(1, available_cores() // processes.local_world_size),
+        )
+        agree(job, processes)
         return run(job, processes, shown)
+
+
+def with_recipe(hyperparameters: Mapping[str, object], usual: str) -> dict[str, object]:
+    """The given values, with the recipe that they ask for or the usual one."""
+    given = _set(hyperparameters)
+    return {"recipe": usual, **given}
+
+
+def _set(hyperparameters: Mapping[str, object]) -> dict[str, object]:
+    """None counts as not given."""
+    return {name: value for name, value in hyperparameters.items() if value is not None}
 
 
 def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
@@ -124,196 +152,73 @@ def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
             where=str(output),
             fix="Choose another --output, or go on with that run: --resume.",
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the output folder cannot be made: {error.strerror}", where=str(output)) from None
-
-
-def data_of_channels(
-    channels: Mapping[str, str | Path],
-    content_types: Mapping[str, str],
-    given: Mapping[str, object],
-    validation_split: float | None,
-    attribute_names: tuple[str, str] | None,
-    label_format: str,
-) -> Data:
-    """Open the original's channels."""
-    opened = open_channels(
-        {name: Path(path) for name, path in channels.items()},
-        content_types=content_types,
-        attribute_names=attribute_names,
-        label_format=label_format,
-        num_classes=_whole_number(given.get("num_classes")),
-    )
-    if opened.validation is not None:
-        return Data(opened.train, opened.validation, opened.model)
-    if validation_split is None:
-        raise DataError(
-            "there is no validation channel",
-            where="channels",
-            fix="Add --channel validation=PATH, or set a part of the training images aside: --validation-split 0.2.",
-        )
-    return Data(*split(opened.train, validation_split, _seed(given)), opened.model)
-
-
-def data_of_source(
-    source: str | Path,
-    validation: str | Path | None,
-    validation_split: float | None,
-    given: Mapping[str, object],
-    *,
-    image_root: str | Path | None,
-    validation_image_root: str | Path | None,
-    attribute_names: tuple[str, str] | None,
-    label_format: str,
-) -> Data:
-    """Open a source and its validation images, or set a part of it aside for validation."""
-    if validation is not None and validation_split is not None:
-        raise UserError("give validation images or a validation split, not both", where="--validation-split")
-    number = _whole_number(given.get("num_classes"))
-    folders = find_split_folders(Path(source)) if validation is None and validation_split is None else None
-    if folders:
-        source, validation = folders
-        log.info("Found %s and %s", source, validation)
-    if validation is not None:
-        return Data(
-            *open_pair(
-                Path(source),
-                Path(validation),
-                image_root=image_root,
-                validation_image_root=validation_image_root,
-                attribute_names=attribute_names,
-                label_format=label_format,
-                num_classes=number,
-            )
-        )
-    whole = open_source(
-        Path(source),
-        image_root=image_root,
-        attribute_names=attribute_names,
-        label_format=label_format,
-        num_classes=number,
-    )
-    part = DEFAULT_VALIDATION_SPLIT if validation_split is None else validation_split
-    train_part, validation_part = split(whole, part, _seed(given))
-    log.info("%d images to train on, %d set aside for validation", len(train_part), len(validation_part))
-    return Data(train_part, validation_part)
-
-
-def settle(
-    given: dict[str, object],
-    source: Source,
-    people: bool,
-    initial_model: Path | None,
-    pretrained: str | Path | None,
-    processes: Processes,
-) -> tuple[Hyperparameters, Path | None]:
-    """All hyperparameters, and the file of pretrained weights to start from, if any."""
-    if initial_model and pretrained:
-        raise UserError("give a model to go on from or pretrained weights, not both", where="--pretrained")
-    raw = dict(given)
-    if not people:
-        settings = parse(raw, fine_tuning=bool(initial_model or pretrained))
-        return settings, find_weights(settings, pretrained)
-
-    raw["recipe"] = "modern"
-    if initial_model:
-        raw = {**network_of(initial_model), **raw}
-    named = parse(raw, fine_tuning=bool(initial_model or pretrained))  # all that is wrong with what was typed
-    typed = {name: getattr(named, FIELDS[name].attribute) for name in raw if raw[name] is not None}
-    facts = look_at(source, on_gpu=processes.device.type == "cuda")
-    if initial_model:
-        chosen = choose(facts, typed, fine_tuning=True)
-        return announce(parse({**chosen, **raw}, fine_tuning=True), chosen), None
-    asked = "use_pretrained_model" in given or pretrained is not None
-    if not asked and worth_pretraining(facts, typed):
-        with_weights = choose(facts, typed, fine_tuning=True) | {"use_pretrained_model": True}
-        settings = parse({**with_weights, **raw}, fine_tuning=True)
+    for folder in (output, output / "checkpoints", output / "tensorboard"):
         try:
-            return announce(settings, with_weights), models.download_pretrained(settings.num_layers)
-        except ArtifactError as error:
-            log.warning("Training from scratch, pretrained weights cannot be had: %s", error.what)
-    wanted = bool(pretrained) or named.use_pretrained_model
-    chosen = choose(facts, typed, fine_tuning=wanted)
-    settings = parse({**chosen, **raw}, fine_tuning=wanted)
-    return announce(settings, chosen), find_weights(settings, pretrained)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
 
 
-def announce(settings: Hyperparameters, chosen: Mapping[str, Value]) -> Hyperparameters:
-    if chosen:
-        values = to_strings(settings)
-        words = ", ".join(f"{name}={values.get(name, value)}" for name, value in chosen.items())
-        log.info("Chosen from the data: %s", words)
-    return settings
-
-
-def network_of(model: Path) -> dict[str, object]:
-    """The hyperparameters that an earlier model fixes."""
-    description = artifact.read_description(model)
-    fixed: dict[str, object] = {
-        "network": description.network,
-        "num_layers": description.num_layers,
-        "image_shape": description.image_shape,
-        "num_classes": description.num_classes,
-        "multi_label": description.multi_label,
-        "resize_mode": description.resize_mode,
-    }
-    return fixed if description.resize is None else fixed | {"resize": description.resize}
-
-
-def find_weights(settings: Hyperparameters, pretrained: str | Path | None) -> Path | None:
-    """The file of pretrained weights that was asked for.
+def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial_model: Path | None) -> Hyperparameters:
+    """Add what the data tells, check all labels, settle the network family.
 
     Raises:
-        ArtifactError: it is not there or cannot be fetched.
+        DataError: labels do not fit.
+        HyperparameterError: what the data told does not fit the rest.
     """
-    if pretrained is not None:
-        if not Path(pretrained).is_file():
-            raise ArtifactError("there is no such weights file", where=str(pretrained))
-        return Path(pretrained)
-    return models.download_pretrained(settings.num_layers) if settings.use_pretrained_model else None
-
-
-def make_job(
-    data: Data,
-    settings: Hyperparameters,
-    output: Path,
-    weights: Path | None,
-    initial_model: Path | None,
-    resume: bool,
-    threads: int,
-) -> Job:
-    """Fill in what the data tells, check labels, settle the network family."""
-    counted = len(data.train)
+    parts = (data.train, data.validation)
+    for part in parts:
+        check_width(part, settings.num_classes, settings.multi_label)
     if settings.num_classes is None:
-        number = max(count_classes(part, settings.multi_label) for part in (data.train, data.validation))
+        number = max(count_classes(part, settings.multi_label) for part in parts)
         log.info("num_classes is not given: %d classes found in the labels", number)
         settings = settings.model_copy(update={"num_classes": number})
-    if settings.num_training_samples is None:
-        settings = settings.model_copy(update={"num_training_samples": counted})
-    elif settings.num_training_samples != counted:
+    assert settings.num_classes is not None
+    assert settings.num_training_samples is not None
+    for part in parts:
+        check_labels(part, settings.num_classes, settings.multi_label)
+    warn_of_empty_classes(data, settings.num_classes, settings.multi_label)
+    if settings.num_training_samples != len(data.train):
         log.warning(
             "num_training_samples is %d, but the training set has %d samples; an epoch is %d samples long",
-            settings.num_training_samples, counted, settings.num_training_samples,
+            settings.num_training_samples, len(data.train), settings.num_training_samples,
         )  # fmt: skip
-    settings = parse(to_strings(settings), fine_tuning=bool(weights or initial_model))  # what the data told may clash
-    assert settings.num_classes is not None
-    for part in (data.train, data.validation):
-        check_labels(part, settings.num_classes, settings.multi_label)
-    names = data.train.class_names
-    return Job(
-        train=data.train,
-        validation=data.validation,
-        settings=settings,
-        network=_family(settings, weights, initial_model),
-        class_names=names if names is not None and len(names) == settings.num_classes else None,
-        output=output,
-        pretrained=weights,
-        initial_model=initial_model,
-        resume=resume,
-        threads=threads,
-    )
+    settings = settings.model_copy(update={"network": _family(settings, weights, initial_model)})
+    return parse(to_strings(settings), fine_tuning=bool(weights or initial_model))
+
+
+def warn_of_empty_classes(data: Data, num_classes: int, multi_label: bool) -> None:
+    """One warning when classes have no training image: a stray label, or a class of the validation set alone."""
+    labels = data.train.labels
+    present = labels.any(axis=0) if multi_label else np.isin(np.arange(num_classes), labels[:, 0])
+    empty = np.flatnonzero(~present)
+    if len(empty):
+        names = data.train.class_names or ()
+        shown = ", ".join(names[index] if index < len(names) else str(index) for index in empty[:10])
+        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+        log.warning("%d of %d classes have no training image: %s%s", len(empty), num_classes, shown, more)
+
+
+def class_names_of(data: Data, known: tuple[str, ...] | None, settings: Hyperparameters) -> tuple[str, ...] | None:
+    """The data's class names, or those of the model that the run goes on from."""
+    names = data.train.class_names or known
+    return names if names is not None and len(names) == settings.num_classes else None
+
+
+def agree(job: Job, processes: Processes) -> None:
+    """Make sure that all processes are about to do the same.
+
+    Raises:
+        UserError: on every process, when settings or data differ between machines.
+    """
+    jobs = processes.gather({**to_strings(job.settings), "data": fingerprint(job)})
+    names = sorted({name for one in jobs for name in one if one[name] != jobs[0].get(name)})
+    if names:
+        different = [f"{name}: " + ", ".join(str(one.get(name, "not set")) for one in jobs) for name in names]
+        raise UserError(
+            f"the processes of this run do not agree, in the order of their ranks:\n{listing(different)}",
+            fix="Start all of them with the same command and the same data.",
+        )
 
 
 def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path | None) -> str:
@@ -324,37 +229,5 @@ def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path
     return artifact.read_description(initial_model).network if initial_model else "resnet_v2"
 
 
-def describe(job: Job, processes: Processes) -> None:
-    """Log the settings, in the original's words where it has them."""
-    settings = job.settings
-    log.info("use_pretrained_model: %d", bool(job.pretrained))
-    log.info("multi_label: %d", settings.multi_label)
-    log.info("---- Parameters ----")
-    for name, value in to_strings(settings).items():
-        log.info("%s: %s", name, value)
-    log.info("network: %s", job.network)
-    if settings.checkpoint_frequency is None:
-        log.info("checkpoint_frequency not set, will store the best model")
-    if settings.kv_store == "dist_async" and processes.machines == 1:
-        log.info("kv_store is ignored on a single machine")
-    log.info("--------------------")
-    log.info(
-        "%d processes on %d machines, %s; %d training images, %d validation images",
-        processes.world_size, processes.machines, processes.device, len(job.train), len(job.validation),
-    )  # fmt: skip
-    if settings.freeze_backbone_epochs and not (job.pretrained or job.initial_model):
-        log.warning("freeze_backbone_epochs freezes random weights: nothing was trained before")
-    for warning in warnings_of(settings):
-        log.warning("%s", warning)
-
-
-def _seed(given: Mapping[str, object]) -> int:
-    return _whole_number(given.get("seed")) or 0
-
-
-def _whole_number(value: object) -> int | None:
-    """A raw value as a whole number where it is one; `parse` reports what is none."""
-    try:
-        return int(float(str(value))) if value is not None else None
-    except (ValueError, OverflowError):
-        return None
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -74,20 +74,26 @@ def precision_context(device: torch.device, precision_dtype: str) -> AbstractCon
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
-def train_step(training: Training, batch: Batch, step: int, learning_rate: float) -> Answers:
+def train_step(
+    training: Training, batch: Batch, step: int, learning_rate: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mix, forward, backward, update.
 
     Returns:
-        logits (n, num_classes) and losses (n,), detached, on the device, valid until the next step.
+        logits (n, num_classes), labels (n, L) to judge them by, and losses (n,), detached, on the device, valid until
+        the next step.
     """
     settings = training.hyperparameters
     mixed = mix(batch.images.float(), batch.labels, settings.mixup_alpha, settings.cutmix_alpha, settings.seed, step)
     training.optimizer.begin(learning_rate)
-    training.share.fill_(mixed.share)
-    answers = training.update(training, mixed.images, batch.labels, mixed.partner_labels)
+    if len(batch.indices):
+        training.share.fill_(mixed.share)
+        logits, losses = training.update(training, mixed.images, mixed.labels, mixed.partner_labels)
+    else:
+        logits, losses = idle_update(training, mixed.images, batch.labels)
     if training.average:
         training.average.update()
-    return answers
+    return logits, mixed.labels, losses
 
 
 def update(
@@ -107,30 +113,33 @@ def update(
 
     # DistributedDataParallel averages gradients over processes, hence the factor that turns the mean into a sum.
     objective = losses.sum() * (processes.world_size / training.batch_size)
-    training.optimizer.zero_grad(set_to_none=True)
-    training.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
-    if settings.gradient_clip_norm > 0:
-        training.scaler.unscale_(training.optimizer)
-        nn.utils.clip_grad_norm_(training.model.parameters(), settings.gradient_clip_norm)
-    training.scaler.step(training.optimizer)
-    training.scaler.update()
+    descend(training, objective)
     return logits.detach(), losses.detach()
 
 
-def empty_step(training: Training, learning_rate: float) -> None:
-    """Take part in the gradient exchange with nothing to add, when every image of this process's share is unreadable.
+def idle_update(training: Training, images: torch.Tensor, labels: torch.Tensor) -> Answers:
+    """`update` of a process whose whole share of a batch is unreadable, while the other processes have images.
 
-    Alone, a process simply has no step to take. Evaluation mode keeps the batch-norm statistics as they are.
+    It takes part in every exchange and adds nothing. Its batch norms see a black image in evaluation mode, which
+    leaves their statistics alone; synchronised ones see the others' statistics and no image of their own.
     """
-    if training.processes.world_size == 1:
-        return
-    was_training = training.network.training
-    shape = (1, *training.model.image_shape)  # type: ignore[misc]
-    training.network.eval()
-    training.optimizer.begin(learning_rate)
-    logits = training.network(torch.zeros(shape, device=training.processes.device))
+    settings = training.hyperparameters
+    if settings.sync_batch_norm:
+        logits = training.network(images)
+    else:
+        training.network.eval()
+        logits = training.network(images.new_zeros((1, *images.shape[1:])))
+        training.network.train()
+    descend(training, (logits * 0.0).sum())
+    return logits.detach()[:0], labels.new_zeros(0)
+
+
+def descend(training: Training, objective: torch.Tensor) -> None:
+    """Backward and update."""
     training.optimizer.zero_grad(set_to_none=True)
-    training.scaler.scale((logits * 0.0).sum()).backward()
+    training.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
+    if training.hyperparameters.gradient_clip_norm > 0:
+        training.scaler.unscale_(training.optimizer)
+        nn.utils.clip_grad_norm_(training.model.parameters(), training.hyperparameters.gradient_clip_norm)
     training.scaler.step(training.optimizer)
     training.scaler.update()
-    training.network.train(was_training)

@@ -1,0 +1,41 @@
+"""The settings of a run in its log, in the original's words where it has them."""
+
+import logging
+
+from imclass.hyperparameters import to_strings, warnings_of
+from imclass.training.job import Job
+from imclass.training.process_group import Processes
+
+log = logging.getLogger(__name__)
+# On a terminal, the words of the original give way to a bar and a few lines.
+original = logging.getLogger("imclass.original")
+
+
+def describe(job: Job, processes: Processes) -> None:
+    """Log the settings."""
+    settings = job.settings
+    original.info("use_pretrained_model: %d", bool(job.pretrained))
+    original.info("multi_label: %d", settings.multi_label)
+    original.info("---- Parameters ----")
+    original.info("data type: %s", settings.precision_dtype)
+    if settings.resize:
+        original.info("image resize size: %d", settings.resize)
+    # The original's words for what is not set.
+    unset = {"augmentation_type": "None"} if settings.augmentation_type == "none" else {}
+    kv_store = {"kv_store": "device"} if processes.machines == 1 else {}
+    for name, value in {**to_strings(settings), **unset, **kv_store}.items():
+        original.info("%s: %s", name, value)
+    if settings.checkpoint_frequency is None:
+        original.info("checkpoint_frequency not set, will store the best model")
+    original.info("--------------------")
+    original.info("Setting number of threads: %d", job.threads)
+    log.info(
+        "%d processes on %d machines, %s; %d training images, %d validation images",
+        processes.world_size, processes.machines, processes.device, len(job.train), len(job.validation),
+    )  # fmt: skip
+    if settings.kv_store == "dist_async" and processes.machines == 1:
+        log.info("kv_store is ignored on a single machine")
+    if settings.freeze_backbone_epochs and not (job.pretrained or job.initial_model):
+        log.warning("freeze_backbone_epochs freezes random weights: nothing was trained before")
+    for warning in warnings_of(settings):
+        log.warning("%s", warning)

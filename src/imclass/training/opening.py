@@ -1,0 +1,128 @@
+"""The data of a run, from what a person typed."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from imclass.data import Source, find_split_folders, open_channels, open_pair, open_source, split
+from imclass.errors import DataError, UserError, listing
+
+log = logging.getLogger(__name__)
+
+DEFAULT_VALIDATION_SPLIT = 0.2
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """What was typed about the data; `start.train` explains each."""
+
+    source: Path | None
+    validation: Path | None
+    validation_split: float | None
+    channels: Mapping[str, Path]
+    content_types: Mapping[str, str]
+    image_root: Path | None
+    validation_image_root: Path | None
+    attribute_names: tuple[str, str] | None
+    label_format: str
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together.
+
+        Raises:
+            UserError: everything that would otherwise be ignored is named.
+        """
+        if (self.source is None) == (not self.channels):
+            raise UserError("give either a source or channels", fix="A source is a folder, .rec, .lst or manifest.")
+        if self.channels:
+            of_sources = {
+                "validation": self.validation,
+                "image_root": self.image_root,
+                "validation_image_root": self.validation_image_root,
+            }
+            unused = [f"{name} belongs to a source" for name, value in of_sources.items() if value is not None]
+        else:
+            unused = ["content_types belong to channels"] if self.content_types else []
+        has_validation = self.validation is not None or "validation" in self.channels
+        if has_validation and self.validation_split is not None:
+            unused.append("validation_split is for data without validation images")
+        if unused:
+            raise UserError(f"these do not go together:\n{listing(unused)}", fix="Leave them out.")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Opened data."""
+
+    train: Source
+    validation: Source
+
+
+def open_data(request: DataRequest, *, class_names: tuple[str, ...] | None, num_classes: int | None, seed: int) -> Data:
+    """Open training and validation data, or set a part of the training data aside for validation.
+
+    Args:
+        class_names: of the model to go on from: its class numbers are kept.
+        num_classes: if it was given; manifests with class ids need it.
+        seed: of the split.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    if request.channels:
+        return _open_channels(request, class_names, num_classes, seed)
+    assert request.source is not None
+    source, validation = request.source, request.validation
+    if validation is None and request.validation_split is None and (folders := find_split_folders(source)):
+        source, validation = folders
+        log.info("Found %s and %s", source, validation)
+    if validation is not None:
+        pair = open_pair(
+            source,
+            validation,
+            image_root=request.image_root,
+            validation_image_root=request.validation_image_root,
+            attribute_names=request.attribute_names,
+            label_format=request.label_format,
+            num_classes=num_classes,
+            class_names=class_names,
+        )
+        return Data(*pair)
+    whole = open_source(
+        source,
+        image_root=request.image_root,
+        attribute_names=request.attribute_names,
+        label_format=request.label_format,
+        num_classes=num_classes,
+        class_names=class_names,
+    )
+    return _split(whole, request.validation_split, seed)
+
+
+def _open_channels(
+    request: DataRequest, class_names: tuple[str, ...] | None, num_classes: int | None, seed: int
+) -> Data:
+    opened = open_channels(
+        request.channels,
+        content_types=request.content_types,
+        attribute_names=request.attribute_names,
+        label_format=request.label_format,
+        num_classes=num_classes,
+        class_names=class_names,
+    )
+    if opened.validation is not None:
+        return Data(opened.train, opened.validation)
+    if request.validation_split is None:
+        raise DataError(
+            "there is no validation channel",
+            where="channels",
+            fix="Add --channel validation=PATH, or set a part of the training images aside: --validation-split 0.2.",
+        )
+    return _split(opened.train, request.validation_split, seed)
+
+
+def _split(whole: Source, fraction: float | None, seed: int) -> Data:
+    train, validation = split(whole, DEFAULT_VALIDATION_SPLIT if fraction is None else fraction, seed)
+    log.info("%d images to train on, %d set aside for validation", len(train), len(validation))
+    return Data(train, validation)
