@@ -94,8 +94,8 @@ def _number(value: Value) -> float:
     return value
 
 
-def _underfits(given: Mapping[str, Value]) -> bool:
-    """Whether the network is one of the small family, whose few weights learn less from blurred targets."""
+def _is_small(given: Mapping[str, Value]) -> bool:
+    """Whether the network is one of the small family, whose few weights blurred targets held back when measured."""
     return given.get("num_layers") in SMALL_DEPTHS
 
 
@@ -113,18 +113,18 @@ ADJUSTMENTS: tuple[Adjustment, ...] = (
     Adjustment(
         "label_smoothing",
         "left out with multi_label, where targets are independent, and in small networks (num_layers 20 to 110), "
-        "which do not learn their targets too well",
-        lambda recipe, given: None if given.get("multi_label") or _underfits(given) else recipe["label_smoothing"],
+        "which blurred targets held back when measured",
+        lambda recipe, given: None if given.get("multi_label") or _is_small(given) else recipe["label_smoothing"],
     ),
     Adjustment(
         "mixup_alpha",
         "left out in small networks",
-        lambda recipe, given: None if _underfits(given) else recipe["mixup_alpha"],
+        lambda recipe, given: None if _is_small(given) else recipe["mixup_alpha"],
     ),
     Adjustment(
         "cutmix_alpha",
         "left out in small networks",
-        lambda recipe, given: None if _underfits(given) else recipe["cutmix_alpha"],
+        lambda recipe, given: None if _is_small(given) else recipe["cutmix_alpha"],
     ),
     Adjustment(
         "lr_schedule",
