@@ -47,5 +47,5 @@ def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"x\.rec: cannot be written: No such file"):
+    with pytest.raises(DataError, match=r"x\.rec: the file cannot be written: No such file"):
         RecordWriter(tmp_path / "missing" / "x.rec")

@@ -74,6 +74,14 @@ def metrics(output: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
 
 
+def wait_for_an_epoch(process: subprocess.Popen[str], output: Path) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not (output / "metrics.jsonl").exists() or not metrics(output):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_two_processes_give_the_curve_of_one(photos: Path, tmp_path: Path) -> None:
     settings = {**SETTINGS, "sync_batch_norm": "1", "learning_rate": "0.01"}
     printed = finish(start(2, photos, tmp_path / "two", settings))
@@ -146,11 +154,7 @@ def test_the_limit_of_bad_images_counts_those_of_all_processes(tmp_path: Path) -
 def test_a_dead_worker_ends_the_job_with_an_error(photos: Path, tmp_path: Path) -> None:
     process = start(2, photos, tmp_path / "out", {**SETTINGS, "epochs": "2000"})
     try:
-        deadline = time.monotonic() + DEADLINE
-        while not (tmp_path / "out/metrics.jsonl").exists() or not metrics(tmp_path / "out"):
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_an_epoch(process, tmp_path / "out")
         workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
         os.kill(int(workers.stdout.split()[-1]), signal.SIGKILL)
         process.communicate(timeout=60)
@@ -164,11 +168,7 @@ def test_a_dead_worker_ends_the_job_with_an_error(photos: Path, tmp_path: Path) 
 def test_sigterm_reaches_all_processes_and_the_run_can_go_on(photos: Path, tmp_path: Path) -> None:
     process = start(2, photos, tmp_path / "out", {**SETTINGS, "epochs": "2000"})
     try:
-        deadline = time.monotonic() + DEADLINE
-        while not (tmp_path / "out/metrics.jsonl").exists() or not metrics(tmp_path / "out"):
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_an_epoch(process, tmp_path / "out")
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)

@@ -8,14 +8,12 @@ gzip (no name, time 0)
     +-- checkpoints/...
 """
 
-import contextlib
 import gzip
 import io
 import os
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -29,6 +27,7 @@ from imclass.artifact.description import (
     differences,
 )
 from imclass.errors import ArtifactError
+from imclass.pending_file import PendingFile
 
 # Weights are close to noise: the highest level takes ten times as long to save less than one percent more.
 COMPRESSION_LEVEL = 1
@@ -59,17 +58,15 @@ def save(
     assert not problems, f"the weights are not of the network described: {problems}"
     assert all(CHECKPOINT_NAME.fullmatch(checkpoint.name) for checkpoint in checkpoints)
 
-    def write(stream: IO[bytes]) -> None:
-        with (
-            gzip.GzipFile("", "wb", COMPRESSION_LEVEL, stream, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            _add(tar, DESCRIPTION_MEMBER, _json(description))
-            _add(tar, WEIGHTS_MEMBER, _safetensors(state))
-            for checkpoint in sorted(checkpoints):
-                _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
-
-    _write_atomically(Path(path), write)
+    with (
+        PendingFile(Path(path), ArtifactError) as file,
+        gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file.stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        _add(tar, DESCRIPTION_MEMBER, _json(description))
+        _add(tar, WEIGHTS_MEMBER, _safetensors(state))
+        for checkpoint in sorted(checkpoints):
+            _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
 
 
 def _json(description: Description) -> bytes:
@@ -98,23 +95,3 @@ def _add_file(tar: tarfile.TarFile, name: str, file: Path) -> None:
         raise ArtifactError(
             "the checkpoint is gone", where=str(file), fix="Leave the files of a run alone while it runs."
         ) from error
-
-
-def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise ArtifactError(
-            f"the file cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="Check that the folder exists, may be written to and has space left.",
-        ) from error
-    finally:
-        # Gone already after a success, and where the folder is the trouble there is nothing to remove.
-        with contextlib.suppress(OSError):
-            partial.unlink()

@@ -101,7 +101,7 @@ def command(
 
 
 def _write(report: "Report", path: Path) -> None:
-    from imclass.data.pending_file import PendingFile
+    from imclass.pending_file import PendingFile
 
     with PendingFile(path) as file:
         file.write(report.model_dump_json(indent=2).encode() + b"\n")

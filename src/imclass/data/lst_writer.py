@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from imclass.data.pending_file import PendingFile
 from imclass.errors import DataError
+from imclass.pending_file import PendingFile
 
 
 def write_lst(path: Path, rows: Iterable[tuple[int, Sequence[float], str]]) -> None:
@@ -17,7 +17,7 @@ def write_lst(path: Path, rows: Iterable[tuple[int, Sequence[float], str]]) -> N
         DataError: a path holds a tab or a line break, which the format cannot hold, or the folder cannot be
             written to.
     """
-    with PendingFile(path) as file:
+    with PendingFile(path, DataError) as file:
         for index, labels, image in rows:
             if any(character in image for character in "\t\r\n"):
                 raise DataError(f"a path with a tab or line break cannot be listed: {image!r}", where=str(path))

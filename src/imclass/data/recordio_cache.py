@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data.pending_file import PendingFile
 from imclass.errors import DataError
+from imclass.pending_file import PendingFile
 
 FORMAT_VERSION = 1
 STAMP = "stamp"
@@ -112,7 +112,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, dtype: np.dtype[np.generic]
 def write_cache(path: Path, stamp: Stamp, columns: Columns) -> None:
     """Write a cache file in one step; in a folder that cannot be written to, a log line says that there is none."""
     try:
-        with PendingFile(path) as file:
+        with PendingFile(path, DataError) as file:
             buffer = io.BytesIO()
             np.savez(buffer, allow_pickle=False, **{STAMP: stamp.array()}, **columns)
             file.write(buffer.getvalue())

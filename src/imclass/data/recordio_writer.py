@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from imclass.data.pending_file import PendingFile
 from imclass.data.recordio import (
     LENGTH_BITS,
     MAGIC,
@@ -18,6 +17,7 @@ from imclass.data.recordio import (
     padding,
 )
 from imclass.errors import DataError
+from imclass.pending_file import PendingFile
 
 
 def encode_record(payload: bytes) -> bytes:
@@ -74,8 +74,8 @@ class RecordWriter:
         self.path = path
         self.index_path = path.with_suffix(".idx")
         self._offset = 0
-        self._records = PendingFile(path)
-        self._index = PendingFile(self.index_path)
+        self._records = PendingFile(path, DataError)
+        self._index = PendingFile(self.index_path, DataError)
 
     def write(self, key: int, payload: bytes) -> None:
         """Append one record.

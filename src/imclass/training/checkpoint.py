@@ -9,10 +9,8 @@ is written under a temporary name and then replaced, and `last.pt` comes last, s
 """
 
 import io
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 import torch.distributed as distributed
@@ -20,6 +18,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from imclass.errors import ArtifactError, UserError, listing
+from imclass.pending_file import PendingFile
 from imclass.training.process_group import Processes
 from imclass.training.progress import Progress
 from imclass.training.step import Training
@@ -54,14 +53,16 @@ class Checkpoints:
             "average_updates": average.updates if average else 0,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        _replace(self.last, lambda file: torch.save(state, file))
+        with PendingFile(self.last) as file:
+            torch.save(state, file.stream)
 
     def save_weights(self, name: str, training: Training) -> None:
         """Write the weights that are validated as `name` in the checkpoints folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = training.evaluated_model.state_dict()
         tensors = {key: value.cpu().contiguous() for key, value in state.items()}
-        _replace(self.folder / name, lambda file: file.write(to_bytes(tensors)))
+        with PendingFile(self.folder / name) as file:
+            file.write(to_bytes(tensors))
 
     def load_weights(self, name: str) -> dict[str, torch.Tensor]:
         return load_file(self.folder / name)
@@ -151,15 +152,3 @@ def _read_state(path: Path, processes: Processes) -> dict[str, Any] | None:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ArtifactError(f"this is no checkpoint of format {FORMAT}, which this version reads", where=str(path))
     return state
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from types import TracebackType
 from tensorboardX import SummaryWriter
 
 from imclass.hyperparameters import Hyperparameters
+from imclass.pending_file import PendingFile
 from imclass.training.console import Console
 from imclass.training.loop import EpochState
 from imclass.training.metrics import Totals
@@ -60,9 +61,8 @@ class History:
         """Begin, or go on where `progress` stands: what an interrupted epoch wrote later than that is dropped."""
         if self.writes_files:
             lines = "".join(_line(metrics) for metrics in progress.metrics)
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
-            temporary.write_text(lines)
-            temporary.replace(self.path)
+            with PendingFile(self.path) as file:
+                file.write(lines.encode())
             self._events = SummaryWriter(str(self.folder), purge_step=progress.epoch if progress.epoch else None)
         self._last_batch = (progress.step, progress.seconds)
 

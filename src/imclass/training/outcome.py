@@ -7,6 +7,7 @@ from pathlib import Path
 from imclass import artifact
 from imclass.hyperparameters import to_strings
 from imclass.images import BadImage, BadImages
+from imclass.pending_file import PendingFile
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.job import Job
 from imclass.training.process_group import Processes
@@ -47,9 +48,8 @@ def write_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
     entries = sorted({*bad_images.entries, *(read_bad_images(job) if job.resume else [])})
     path = job.output / BAD_IMAGES
     lines = [json.dumps({"key": entry.key, "reason": entry.reason, "source": entry.source}) for entry in entries]
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(line + "\n" for line in lines))
-    temporary.replace(path)
+    with PendingFile(path) as file:
+        file.write("".join(line + "\n" for line in lines).encode())
     if entries:
         log.warning("%d unreadable images are listed in %s", len(entries), path)
 
@@ -58,8 +58,6 @@ def write_artifact(
     job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
 ) -> None:
     """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
-    for left_over in path.parent.glob(f".{path.name}.*.partial"):
-        left_over.unlink()  # of a run that was killed while it wrote
     settings = job.settings
     if progress.best.epoch >= 0:
         weights = checkpoints.load_weights(progress.best.file)

@@ -11,6 +11,7 @@ from imclass.data import find_model
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import available_cores
+from imclass.pending_file import remove_left_over
 from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
 from imclass.training.job import Job, Run
@@ -157,6 +158,8 @@ def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
+        if processes.is_main:
+            remove_left_over(folder)
 
 
 def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial_model: Path | None) -> Hyperparameters:
