@@ -86,6 +86,7 @@ def test_two_processes_give_the_curve_of_one(photos: Path, tmp_path: Path) -> No
     settings = {**SETTINGS, "sync_batch_norm": "1", "learning_rate": "0.01"}
     printed = finish(start(2, photos, tmp_path / "two", settings))
     one = train(photos, output=tmp_path / "one", hyperparameters=settings, device="cpu", threads=1, quiet=True)
+    assert "Warning" not in printed
     two = metrics(tmp_path / "two")
     for name in ("train_loss", "validation_loss"):
         assert [line[name] for line in two] == pytest.approx([line[name] for line in one.metrics], rel=2e-3), name

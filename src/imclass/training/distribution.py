@@ -6,6 +6,7 @@ each other, and the machines average their weights every `local_update_steps` st
 arXiv:1808.07217) as torch's distributed algorithms have it.
 """
 
+import inspect
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from imclass.training.step import Training
 
 
+# torch renamed the option after 2.11.
+_SYNC_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
+
+
 def updates_locally(kv_store: str, processes: Processes) -> bool:
     """Whether machines step by themselves between averagings. The original ignores kv_store on one machine."""
     return kv_store == "dist_async" and processes.machines > 1
@@ -37,7 +46,7 @@ def distribute(model: nn.Module, kv_store: str, processes: Processes) -> nn.Modu
     on_gpu = processes.device.type == "cuda"
     # Statistics are averaged once an epoch (synchronise_statistics), not broadcast at every step.
     network = DistributedDataParallel(
-        model, device_ids=[processes.device.index] if on_gpu else None, broadcast_buffers=False
+        model, device_ids=[processes.device.index] if on_gpu else None, **{_SYNC_BUFFERS: False}
     )
     if updates_locally(kv_store, processes):
         machine, _ = distributed.new_subgroups(group_size=processes.local_world_size)  # type: ignore[no-untyped-call]
