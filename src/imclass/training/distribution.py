@@ -7,7 +7,7 @@ arXiv:1808.07217) as torch's distributed algorithms have it.
 """
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as distributed
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 
 # torch renamed the option after 2.11.
-_SYNC_BUFFERS = (
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    else "broadcast_buffers"
-)
+_RENAMED = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+_WITHOUT_BROADCAST: dict[str, Any] = {"forward_sync_buffers" if _RENAMED else "broadcast_buffers": False}
 
 
 def updates_locally(kv_store: str, processes: Processes) -> bool:
@@ -46,7 +43,7 @@ def distribute(model: nn.Module, kv_store: str, processes: Processes) -> nn.Modu
     on_gpu = processes.device.type == "cuda"
     # Statistics are averaged once an epoch (synchronise_statistics), not broadcast at every step.
     network = DistributedDataParallel(
-        model, device_ids=[processes.device.index] if on_gpu else None, **{_SYNC_BUFFERS: False}
+        model, device_ids=[processes.device.index] if on_gpu else None, **_WITHOUT_BROADCAST
     )
     if updates_locally(kv_store, processes):
         machine, _ = distributed.new_subgroups(group_size=processes.local_world_size)  # type: ignore[no-untyped-call]

@@ -1,7 +1,9 @@
 """Batch norm over the batches of all processes (`sync_batch_norm`)."""
 
+from typing import Any
+
 import torch
-import torch.distributed.nn.functional as collective
+import torch.distributed as distributed
 from torch import nn
 
 from imclass.training.process_group import Processes
@@ -57,7 +59,22 @@ def _synchronised(norm: nn.BatchNorm2d) -> SynchronisedBatchNorm2d:
     return copy
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over all processes. Every process's sum depends on every process's values, so gradients sum up too."""
+
+    @staticmethod
+    def forward(context: Any, values: torch.Tensor) -> torch.Tensor:
+        summed = values.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        summed = gradients[0].contiguous().clone()
+        distributed.all_reduce(summed)
+        return summed
+
+
 def _sum_over_processes(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, through which gradients flow."""
-    summed: torch.Tensor = collective.all_reduce(values)  # type: ignore[no-untyped-call]
+    summed: torch.Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call]
     return summed
