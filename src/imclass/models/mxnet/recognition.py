@@ -19,6 +19,7 @@ from imclass.models.resnet import (
 )
 
 IDENTITY: Final = "_copy"
+NEAREST: Final = 3  # so many depths are compared, since a graph that is not ours may have lost a layer or won one
 MOST_CLASSES: Final = 2**31 - 1
 
 # One image height for each case of the original's rule.
@@ -83,15 +84,14 @@ def recognise(graph: Graph, where: str = "-symbol.json") -> Recognised:
     """
     found = _sorted_out(graph, where)
     head = _head(found)
-    depth = _depth(found)
     # The same depth means up to three networks, by image height; one that differs late is the one that was meant.
+    candidates = [(depth, layout_of(depth, height)) for depth in _likely_depths(found) for height in HEIGHTS]
     differences = []
-    for layout in dict.fromkeys(layout_of(depth, height) for height in HEIGHTS):
+    for depth, layout in dict.fromkeys(candidates):
         expected = _without_identities(operators(layout, head))
         difference = _first_difference(found, expected)
         if difference is None:
-            arrays = _array_names(found, expected, where)
-            return Recognised(depth, layout, head, arrays)
+            return Recognised(depth, layout, head, _array_names(found, expected, where))
         differences.append(difference)
     _, what = max(differences, key=lambda difference: difference[0])
     raise _not_ours(what, where)
@@ -170,13 +170,13 @@ def _head(found: list[_Found]) -> Head:
     )
 
 
-def _depth(found: list[_Found]) -> int:
-    """Number of layers with weights, shortcuts left out; where no network has as many, the nearest depth."""
+def _likely_depths(found: list[_Found]) -> list[int]:
+    """The depths nearest to the number of layers with weights, shortcuts left out; of one of ours, it is the first."""
     sums = [one for one in found if kind(one.node.op) == "elemwise_add"]
     shortcuts = {one.inputs[-1] for one in sums if one.inputs and kind(found[one.inputs[-1]].node.op) == "Convolution"}
     kinds = [kind(one.node.op) for one in found]
     layers = kinds.count("Convolution") + kinds.count("FullyConnected") - len(shortcuts)
-    return min(_depths(), key=lambda depth: abs(depth - layers))
+    return sorted(_depths(), key=lambda depth: abs(depth - layers))[:NEAREST]
 
 
 def _depths() -> list[int]:
