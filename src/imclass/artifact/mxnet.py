@@ -23,6 +23,8 @@ from imclass.models.mxnet import Recognised, read_params, read_symbol, recognise
 
 SHAPES_MEMBER: Final = "model-shapes.json"
 NETWORK: Final = "resnet_v2"
+LONGEST_SIDE: Final = 2**31 - 1
+SHAPE_MEANS: Final = "Give channels (3 for colour, 1 for grey), height and width."
 SYMBOL_SUFFIX: Final = "-symbol.json"
 
 ImageShape = tuple[int, int, int]
@@ -150,8 +152,10 @@ def _describe(
         image_shape = _parse_shapes(shapes, where)
     elif image_shape is not None:
         where = "image_shape"
+        if min(image_shape) < 1 or max(image_shape) > LONGEST_SIDE:
+            raise ArtifactError(f"{image_shape} is not the shape of an image", where=where, fix=SHAPE_MEANS)
     else:
-        height = 224 if recognised.layout.large_stem else int(recognised.heights.split()[-1])
+        height = recognised.usual_height
         raise ArtifactError(
             f"the model does not say its image shape; its network is built for {recognised.heights}",
             where=str(files.container),
@@ -193,7 +197,7 @@ def _parse_shapes(data: bytes, where: str) -> ImageShape:
         shape = entry.get("shape") if isinstance(entry, dict) and entry.get("name") == "data" else None
         if isinstance(shape, list) and len(shape) == 4 and all(type(side) is int for side in shape):
             _, channels, height, width = shape
-            if channels in (1, 3) and 1 <= height < 1 << 31 and 1 <= width < 1 << 31:
+            if channels in (1, 3) and 1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE:
                 return channels, height, width
     raise ArtifactError(
         "the file does not say the shape of 'data' as batch size, channels (1 or 3), height and width",

@@ -144,6 +144,14 @@ def test_every_cut_is_noticed(length):
     assert "byte " in refusal(SOUND[:length]).where
 
 
+def outcome(data):
+    """The arrays, or the error; anything but an ArtifactError goes through and fails the test."""
+    try:
+        return read_params(data)
+    except ArtifactError as error:
+        return error
+
+
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_changed_bytes_give_an_error_or_arrays(data):
@@ -151,21 +159,12 @@ def test_changed_bytes_give_an_error_or_arrays(data):
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=6)):
         content[place] = data.draw(st.one_of(st.sampled_from([0, 1, 127, 255]), st.integers(0, 255)))
     end = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
-    try:
-        arrays = read_params(bytes(content[:end]))
-    except ArtifactError as error:
-        assert "byte " in error.where
-    else:
-        assert len(arrays) == 5
+    result = outcome(bytes(content[:end]))
+    assert "byte " in result.where if isinstance(result, ArtifactError) else len(result) == 5
 
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=300), headed=st.booleans())
 def test_arbitrary_bytes_give_an_error_or_arrays(content, headed):
-    data = struct.pack("<QQQ", 0x112, 0, 1) + content if headed else content
-    try:
-        arrays = read_params(data)
-    except ArtifactError as error:
-        assert "byte " in error.where
-    else:
-        assert len(arrays) == (1 if headed else 0)
+    result = outcome(struct.pack("<QQQ", 0x112, 0, 1) + content if headed else content)
+    assert "byte " in result.where if isinstance(result, ArtifactError) else len(result) == headed

@@ -95,8 +95,7 @@ def opened(data):
     """Whether a file is one of ours; anything but an ArtifactError goes through and fails the test."""
     try:
         recognised = recognise(read_symbol(data))
-    except ArtifactError as error:
-        assert error.what
+    except ArtifactError:
         return False
     assert recognised.num_layers == 20
     return True

@@ -19,6 +19,7 @@ from imclass.models.resnet import (
 )
 
 IDENTITY: Final = "_copy"
+USUAL_HEIGHT: Final = 224
 NEAREST: Final = 3  # so many depths are compared, since a graph that is not ours may have lost a layer or won one
 MOST_CLASSES: Final = 2**31 - 1
 
@@ -56,9 +57,20 @@ class Recognised:
         """The image heights in pixels for which the original builds this network, in words."""
         if self.layout.large_stem:
             return f"a height of {SMALL_STEM_HEIGHT + 1} or more"
-        if self.num_layers in LARGE_UNITS and LARGE_UNITS[self.num_layers] == self.layout.units:
+        if self._is_large:
             return f"a height of {SMALL_IMAGE_HEIGHT + 1} to {SMALL_STEM_HEIGHT}"
         return f"a height of up to {SMALL_IMAGE_HEIGHT}"
+
+    @property
+    def usual_height(self) -> int:
+        """A height in pixels that the network is often built for."""
+        if self.layout.large_stem:
+            return USUAL_HEIGHT
+        return SMALL_STEM_HEIGHT if self._is_large else SMALL_IMAGE_HEIGHT
+
+    @property
+    def _is_large(self) -> bool:
+        return LARGE_UNITS.get(self.num_layers) == self.layout.units
 
 
 @dataclass(frozen=True, slots=True)
