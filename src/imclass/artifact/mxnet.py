@@ -149,7 +149,7 @@ def _describe(
 ) -> Description:
     if shapes is not None:
         where = files.where(SHAPES_MEMBER)
-        image_shape = _parse_shapes(shapes, where)
+        image_shape = parse_shapes(shapes, where)
     elif image_shape is not None:
         where = "image_shape"
         if min(image_shape) < 1 or max(image_shape) > LONGEST_SIDE:
@@ -188,7 +188,12 @@ def _describe(
     return description
 
 
-def _parse_shapes(data: bytes, where: str) -> ImageShape:
+def parse_shapes(data: bytes, where: str) -> ImageShape:
+    """The image shape (channels, height, width) in the bytes of model-shapes.json.
+
+    Raises:
+        ArtifactError: it is not there.
+    """
     try:
         content = from_json(data)
     except ValueError as error:
