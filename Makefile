@@ -1,18 +1,21 @@
 # Every target makes its own virtual environment, so that `make test` works on a bare machine with Python 3.11 or
-# newer. Settings: PYTHON (the Python to start from), VENV (where the environment goes), BENCH_SOURCE (images to time).
+# newer. Settings: PYTHON (the Python to start from), VENV (where the environment goes), MXNET_VENV (where that of MXNet
+# goes, which needs an old NumPy), BENCH_SOURCE (images to time).
 
 PYTHON ?= python3
 VENV ?= .venv
+MXNET_VENV ?= .venv-mxnet
 BENCH_SOURCE ?= demo/train.rec
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-mxnet lint bench clean
 
 help:
 	@echo "make demo    make a small data set, train on it, measure the model, predict an image (under 3 minutes)"
 	@echo "make test    run the tests"
+	@echo "make test-mxnet  run models that imclass writes in MXNet 1.9.1 itself (Linux on x86-64, Python up to 3.11)"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   time reading, decoding and augmenting; BENCH_SOURCE=photos times your own images"
 	@echo "make clean   remove what the other targets made, except $(VENV)"
@@ -27,6 +30,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+$(MXNET_VENV)/.installed:
+	$(PYTHON) -m venv $(MXNET_VENV)
+	$(MXNET_VENV)/bin/python -m pip install --quiet mxnet==1.9.1 numpy==1.23.5
+	touch $@
+
+test-mxnet: $(INSTALLED) $(MXNET_VENV)/.installed
+	IMCLASS_MXNET_PYTHON=$(MXNET_VENV)/bin/python $(BIN)/python -m pytest tests/artifact/test_with_mxnet.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

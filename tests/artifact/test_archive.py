@@ -240,21 +240,15 @@ def test_data_behind_the_end_is_refused(tmp_path):
     assert "goes on behind its end" in refusal(path).what
 
 
-def test_the_originals_models_are_recognised(tmp_path):
-    members = {
-        "image-classification-0001.params": bytes(2 << 20),
-        "model-shapes.json": b'[{"name": "data", "shape": [1, 3, 224, 224]}]',
-        "image-classification-symbol.json": b"{}",
-    }
-    path = pack(tmp_path / "original.tar.gz", members)
-    for open_it in (load, read_description):
-        with pytest.raises(ArtifactError, match="MXNet model") as caught:
-            open_it(path)
-        assert "does not read it yet" in caught.value.what
-    (tmp_path / "image-classification-symbol.json").write_text("{}")
-    assert "MXNet model" in refusal(tmp_path).what
-    alone = pack(tmp_path / "model.tar.gz", {"image-classification-symbol.json": b"{}"})
-    assert "MXNet model" in refusal(alone).what
+def test_files_of_mxnet_beside_a_model_of_imclass_are_passed_over(tmp_path):
+    theirs = {"image-classification-0001.params": bytes(2 << 20), "image-classification-symbol.json": b"{}"}
+    path = pack(tmp_path / "both.tar.gz", plain_members() | theirs)
+    assert load(path)[0] == read_description(path) == describe()
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name, data in (plain_members() | theirs).items():
+        (folder / name).write_bytes(data)
+    assert load(folder)[0] == describe()
 
 
 def sound_archive():

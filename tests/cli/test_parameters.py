@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from imclass.cli.parameters import attribute_pair, named_paths, pairs
+from imclass.cli.parameters import attribute_pair, class_name_list, named_paths, pairs, shape_triple
 
 
 def test_pairs_keep_later_equals_signs() -> None:
@@ -35,3 +35,20 @@ def test_attribute_pair() -> None:
 def test_bad_attribute_pair(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="not two names"):
         attribute_pair(text)
+
+
+def test_shape_triple() -> None:
+    assert shape_triple(None) is None
+    assert shape_triple("3,224, 224") == (3, 224, 224)
+
+
+@pytest.mark.parametrize("text", ["", "3,224", "3,224,224,1", "3,0,224", "3,-1,224", "a,b,c", "3,,224", "3,2.5,224"])
+def test_bad_shape_triple(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="not channels, height and width"):
+        shape_triple(text)
+
+
+def test_class_name_list(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    assert class_name_list(tmp_path / "names.txt") == ("cat", "dog")
+    assert class_name_list(None) is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imclass.data import open_channels
+from imclass.data import find_model, open_channels
 from imclass.data.channels import parse_content_type
 from imclass.errors import DataError
 from tests.data.golden_files import GOLDEN, write_records
@@ -124,3 +124,10 @@ def test_channel_without_data(data: Path) -> None:
 def test_content_types(text: str, media_type: str, parameters: dict[str, str]) -> None:
     parsed = parse_content_type(text)
     assert (parsed.media_type, dict(parsed.parameters)) == (media_type, parameters)
+
+
+@pytest.mark.parametrize("name", ["model.json", "image-classification-symbol.json"])
+def test_an_unpacked_model_is_the_folder_itself(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "backup.tar.gz").touch()
+    assert find_model(tmp_path) == tmp_path

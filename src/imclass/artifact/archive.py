@@ -20,6 +20,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from imclass.artifact.description import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
@@ -37,7 +38,8 @@ REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 # Longer names and finer dates of the member that follows. None of ours needs them, so they are passed over.
 ANNOTATIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
-MXNET = re.compile(r".+-symbol\.json|.+-\d{4}\.params|model-shapes\.json")
+MXNET_SYMBOL = re.compile(r"(?P<prefix>[^/]+)-symbol\.json")
+MXNET_PARAMS = re.compile(r"(?P<prefix>[^/]+)-(?P<epoch>\d{4,9})\.params")
 
 COPY_AGAIN = "Copy or download the file again, or save the model again."
 
@@ -54,16 +56,14 @@ def read_members(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: 
     Raises:
         ArtifactError: the file cannot be read, is damaged, unsafe, too large, no model, or lacks a member.
     """
-    if path.is_dir():
-        members = _read_from_folder(path, names, limit)
-    else:
-        members = _read_from_archive(path, names, limit, to_the_end=to_the_end)
+    members = read_named(path, names, limit, to_the_end=to_the_end)
     missing = [name for name in names if name not in members]
     if DESCRIPTION_MEMBER in missing:
         raise ArtifactError(
             f"there is no {DESCRIPTION_MEMBER} in it, so this is not a model of imclass",
             where=str(path),
-            fix="Give the model.tar.gz that a training run has written.",
+            fix="Give the model.tar.gz that a training run has written, or a model of MXNet: the archive of the "
+            "original, or PREFIX-symbol.json.",
         )
     if missing:
         kept = _is_checkpoint(missing[0])
@@ -75,11 +75,32 @@ def read_members(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: 
     return members
 
 
+def member_names(path: Path, limit: int) -> Iterator[str]:
+    """Names of the files of an archive or at the top of a folder, read on only while more are asked for.
+
+    Raises:
+        ArtifactError: as `read_members`.
+    """
+    if path.is_dir():
+        try:
+            yield from sorted(file.name for file in path.iterdir())
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    else:
+        with _unpacked(path) as stream:
+            yield from (name for name, _ in _members(stream, path, limit))
+
+
+def read_named(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:
+    """The bytes of those members called `names` that are there; arguments and errors are those of `read_members`."""
+    if path.is_dir():
+        return _read_from_folder(path, names, limit)
+    return _read_from_archive(path, names, limit, to_the_end=to_the_end)
+
+
 def _read_from_folder(path: Path, names: tuple[str, ...], limit: int) -> dict[str, bytes]:
     members = {}
     try:
-        for file in path.iterdir():
-            _refuse_mxnet(file.name, path)
         for name in names:
             file = path / name
             # A pipe or device would make the program wait for ever.
@@ -96,24 +117,30 @@ def _read_from_folder(path: Path, names: tuple[str, ...], limit: int) -> dict[st
 
 def _read_from_archive(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
+    with _unpacked(path) as stream:
+        for name, size in _members(stream, path, limit):
+            if name not in names:
+                continue
+            if name in members:
+                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
+            members[name] = stream.read(size)
+            if len(members) == len(names) and not to_the_end:
+                break
+    return members
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator["_Stream"]:
+    """The tar stream of an archive; whatever goes wrong while it is read becomes an ArtifactError."""
     try:
         with path.open("rb") as packed, gzip.GzipFile(fileobj=packed) as unpacked:
-            stream = _Stream(unpacked)
-            for name, size in _members(stream, path, limit):
-                if name not in names:
-                    continue
-                if name in members:
-                    raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
-                members[name] = stream.read(size)
-                if len(members) == len(names) and not to_the_end:
-                    break
+            yield _Stream(unpacked)
     except (gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, f"is not a gzip archive, or is damaged: {error}") from error
     except EOFError as error:
         raise _damaged(path, "ends early") from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    return members
 
 
 class _Stream:
@@ -182,8 +209,6 @@ def _check_header(member: tarfile.TarInfo, path: Path, limit: int) -> None:
         )
     if member.size < 0 or (member.isdir() and member.size):
         raise ArtifactError("the member has an impossible size", where=where, fix=COPY_AGAIN)
-    if member.type in REGULAR:
-        _refuse_mxnet(pure.name, path)
     most = _largest(_plain(member.name), limit)
     if member.size > most:
         raise _too_large(where, f"has {member.size:,} bytes, more than {most:,}")
@@ -204,9 +229,9 @@ def _check_the_rest(stream: _Stream, path: Path) -> None:
 
 def _largest(name: str, limit: int) -> int:
     """The most bytes that a member of this name may have."""
-    if name == DESCRIPTION_MEMBER:
+    if name == DESCRIPTION_MEMBER or MXNET_SYMBOL.fullmatch(name):
         return min(LARGEST_DESCRIPTION, limit)
-    if name == WEIGHTS_MEMBER or _is_checkpoint(name):
+    if name == WEIGHTS_MEMBER or _is_checkpoint(name) or MXNET_PARAMS.fullmatch(name):
         return limit
     return min(LARGEST_OTHER, limit)
 
@@ -219,16 +244,6 @@ def _is_checkpoint(name: str) -> bool:
 def _plain(name: str) -> str:
     """tar writes "./model.json" where it was told to pack "."."""
     return name.removeprefix("./")
-
-
-def _refuse_mxnet(name: str, path: Path) -> None:
-    if MXNET.fullmatch(name):
-        raise ArtifactError(
-            f"this is an MXNet model, as SageMaker's own algorithm writes it ({name}); "
-            "this version of imclass does not read it yet",
-            where=str(path),
-            fix="Train the model again with imclass, or wait for a version that reads MXNet models.",
-        )
 
 
 def _too_large(where: object, what: str) -> ArtifactError:

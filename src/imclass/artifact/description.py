@@ -4,12 +4,13 @@ Version 1 of the format; `docs/model-file.md` explains every field.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 
+from imclass.errors import ArtifactError
 from imclass.models import NETWORKS, ResNet, build
 from imclass.version import VERSION
 
@@ -98,6 +99,39 @@ class Description(BaseModel):
             UserError: there is no network of this depth or shape.
         """
         return build(self.network, self.num_layers, self.image_shape, self.num_classes)
+
+
+def supplemented(
+    description: Description,
+    where: str,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> Description:
+    """A description with what the user knows besides.
+
+    Args:
+        where: the model file, for messages.
+        class_names: names in the order of the outputs, in place of the model's own, if it has any.
+        image_shape: must be the model's own.
+
+    Raises:
+        ArtifactError: there are not as many names as classes, or the shape is another.
+    """
+    if image_shape is not None and image_shape != description.image_shape:
+        own, given = (",".join(map(str, shape)) for shape in (description.image_shape, image_shape))
+        raise ArtifactError(
+            f"the model says that its image shape is {own}, not {given}", where=where, fix="Leave the shape out."
+        )
+    if class_names is None:
+        return description
+    if len(class_names) != description.num_classes:
+        raise ArtifactError(
+            f"there are {len(class_names)} class names, but the model has {description.num_classes} classes",
+            where=where,
+            fix="Give one name for each class, in the order of the class numbers.",
+        )
+    return description.model_copy(update={"class_names": tuple(class_names)})
 
 
 def differences(expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -22,17 +22,22 @@ from imclass.artifact.description import (
     checkpoint_member,
     differences,
 )
+from imclass.artifact.mxnet import ImageShape, describe_mxnet, is_mxnet, read_mxnet
 from imclass.errors import ArtifactError, UserError, listing
 from imclass.models import ResNet
 
 
-def load(path: str | Path, *, epoch: int | None = None, limit: int = LIMIT) -> tuple[Description, ResNet]:
+def load(
+    path: str | Path, *, epoch: int | None = None, limit: int = LIMIT, image_shape: ImageShape | None = None
+) -> tuple[Description, ResNet]:
     """Open a model, ready for inference on the CPU.
 
     Args:
-        path: `model.tar.gz`, or a folder that it was unpacked to.
+        path: `model.tar.gz` of imclass or of SageMaker's own algorithm, a folder that one was unpacked to, or
+            MXNet's PREFIX-symbol.json.
         epoch: use the checkpoint of this epoch, counted from 1, instead of the model's final weights.
         limit: refuse archives and files that unpack to more bytes.
+        image_shape: (channels, height, width) for models of MXNet that do not say it; the others' own counts.
 
     Returns:
         The description, and the network of float32 in evaluation mode.
@@ -40,7 +45,7 @@ def load(path: str | Path, *, epoch: int | None = None, limit: int = LIMIT) -> t
     Raises:
         ArtifactError: the file is not a sound model; the message names the file, the member and what to do.
     """
-    description, state = read(path, epoch=epoch, limit=limit)
+    description, state = read(path, epoch=epoch, limit=limit, image_shape=image_shape)
     # Laid out without storage, the network takes the tensors over instead of copying them.
     with torch.device("meta"):
         network = description.build()
@@ -48,13 +53,17 @@ def load(path: str | Path, *, epoch: int | None = None, limit: int = LIMIT) -> t
     return description, network.eval()
 
 
-def read(path: str | Path, *, epoch: int | None = None, limit: int = LIMIT) -> tuple[Description, dict[str, Tensor]]:
+def read(
+    path: str | Path, *, epoch: int | None = None, limit: int = LIMIT, image_shape: ImageShape | None = None
+) -> tuple[Description, dict[str, Tensor]]:
     """Open a model without building it; arguments and errors are those of `load`.
 
     Returns:
         The description, and the network's complete `state_dict()` on the CPU.
     """
     path = Path(path)
+    if is_mxnet(path, limit):
+        return read_mxnet(path, epoch=epoch, limit=limit, image_shape=image_shape)
     weights = WEIGHTS_MEMBER if epoch is None else checkpoint_member(epoch)
     members = read_members(path, (DESCRIPTION_MEMBER, weights), limit, to_the_end=True)
     description = _parse_description(members[DESCRIPTION_MEMBER], path)
@@ -62,13 +71,17 @@ def read(path: str | Path, *, epoch: int | None = None, limit: int = LIMIT) -> t
     return description, _parse_weights(members.pop(weights), network, f"{path}: {weights}")
 
 
-def read_description(path: str | Path, *, limit: int = LIMIT) -> Description:
+def read_description(path: str | Path, *, limit: int = LIMIT, image_shape: ImageShape | None = None) -> Description:
     """Read only `model.json`, which comes first in an archive, so that even a large model takes no time.
+
+    Of a model of MXNet, only the arrays are left out. Arguments are those of `load`.
 
     Raises:
         ArtifactError: as `load`, but damage behind the description goes unnoticed.
     """
     path = Path(path)
+    if is_mxnet(path, limit):
+        return describe_mxnet(path, epoch=None, limit=limit, image_shape=image_shape)
     members = read_members(path, (DESCRIPTION_MEMBER,), limit, to_the_end=False)
     return _parse_description(members[DESCRIPTION_MEMBER], path)
 

@@ -63,8 +63,8 @@ def save(
         gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file.stream, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        _add(tar, DESCRIPTION_MEMBER, _json(description))
-        _add(tar, WEIGHTS_MEMBER, _safetensors(state))
+        add(tar, DESCRIPTION_MEMBER, _json(description))
+        add(tar, WEIGHTS_MEMBER, _safetensors(state))
         for checkpoint in sorted(checkpoints):
             _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
 
@@ -79,7 +79,8 @@ def _safetensors(state: Mapping[str, Tensor]) -> bytes:
     return to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Add a file to an archive, with a header that says nothing of where and when it was made."""
     member = tarfile.TarInfo(name)  # its defaults are owner 0, mode 0644 and time 0
     member.size = len(data)
     tar.addfile(member, io.BytesIO(data))

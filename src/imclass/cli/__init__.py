@@ -1,4 +1,4 @@
-"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`.
+"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass convert`.
 
 Every command is one module of this folder. Modules import what they need inside their functions, so that help and
 completion answer at once.
@@ -59,6 +59,7 @@ def _listed(name: str, summary: str) -> None:
 _listed("train", "Train a classifier on a folder of images, RecordIO files, lists or a manifest.")
 _listed("evaluate", "Measure a model on labelled images.")
 _listed("predict", "Name the classes of images.")
+_listed("convert", "Write a model in the format of another program.")
 
 
 def main() -> None:

@@ -9,14 +9,18 @@ import typer
 from imclass.cli import messages
 from imclass.cli.parameters import (
     AttributeNames,
+    ClassNames,
     Device,
     ImageRoot,
+    ImageShape,
     LabelFormat,
     LabelFormatOption,
     Model,
     Quiet,
     Threads,
     attribute_pair,
+    class_name_list,
+    shape_triple,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +48,8 @@ def command(
             rich_help_panel="Running",
         ),
     ] = None,
+    class_names: ClassNames = None,
+    image_shape: ImageShape = None,
     image_root: ImageRoot = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
@@ -74,6 +80,7 @@ def command(
     imclass evaluate run1/model.tar.gz val.rec --json report.json
     """
     attributes = attribute_pair(attribute_names)
+    shape, names = shape_triple(image_shape), class_name_list(class_names)
 
     from imclass.training.evaluation import evaluate_model
 
@@ -88,6 +95,8 @@ def command(
             device=device,
             threads=threads,
             batch_size=batch_size,
+            class_names=names,
+            image_shape=shape,
         )
     if not messages.is_main_process():
         return

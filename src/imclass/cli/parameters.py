@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+_MODEL = "Model"
 _DATA = "Data"
 _RUNNING = "Running"
 
@@ -19,7 +20,29 @@ class LabelFormat(StrEnum):
 
 
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model.tar.gz, or the folder it was unpacked to.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model.tar.gz, of imclass or of SageMaker, the folder it was unpacked to, or MXNet's "
+        "PREFIX-symbol.json.",
+        show_default=False,
+    ),
+]
+ClassNames = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Class names, one a line in the order of the class numbers, in place of the model's own.",
+        rich_help_panel=_MODEL,
+    ),
+]
+ImageShape = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C,H,W",
+        help="Channels, height and width, for a model of MXNet that does not say them.",
+        rich_help_panel=_MODEL,
+    ),
 ]
 ImageRoot = Annotated[
     Path | None,
@@ -59,6 +82,34 @@ Threads = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.", rich_help_panel=_RUNNING)]
+
+
+def class_name_list(path: Path | None) -> tuple[str, ...] | None:
+    """Read a file of class names.
+
+    Raises:
+        DataError: the file cannot be read or is wrong.
+    """
+    if path is None:
+        return None
+    from imclass.data.class_names import read_class_names
+
+    return read_class_names(path)
+
+
+def shape_triple(text: str | None) -> tuple[int, int, int] | None:
+    """Split "3,224,224".
+
+    Raises:
+        typer.BadParameter: not three positive whole numbers.
+    """
+    if text is None:
+        return None
+    numbers = [int(part) for part in text.split(",") if part.strip().isdecimal() and part.isascii()]
+    if len(numbers) != 3 or text.count(",") != 2 or not all(0 < number < 1 << 31 for number in numbers):
+        raise typer.BadParameter(f"{text!r} is not channels, height and width: --image-shape 3,224,224")
+    channels, height, width = numbers
+    return channels, height, width
 
 
 def attribute_pair(text: str | None) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ import typer
 
 from imclass.cli import messages
 from imclass.cli.exit_status import USER_ERROR
-from imclass.cli.parameters import Device, Model, Threads
+from imclass.cli.parameters import ClassNames, Device, ImageShape, Model, Threads, class_name_list, shape_triple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,8 @@ def command(
         int, typer.Option(metavar="N", min=1, help="Classes to name for each image, the likeliest first.")
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line for each image.")] = False,
+    class_names: ClassNames = None,
+    image_shape: ImageShape = None,
     device: Device = "auto",
     threads: Threads = 0,
 ) -> None:
@@ -58,10 +60,14 @@ def command(
     imclass predict run1/model.tar.gz cat.jpg
 
     imclass predict run1/model.tar.gz holiday/ --top-k 3 --json > answers.jsonl
+
+    imclass predict sagemaker/model.tar.gz cat.jpg --class-names classes.txt
     """
+    shape, names = shape_triple(image_shape), class_name_list(class_names)
+
     from imclass.inference.predictor import load
 
-    predictor = load(model, device=device, threads=threads)
+    predictor = load(model, device=device, threads=threads, class_names=names, image_shape=shape)
     paths, problems = find_images(files)
     answers = _answers(predictor, paths, top_k, problems)
     if as_json:

@@ -82,7 +82,11 @@ def command(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Go on from this model (model.tar.gz).", rich_help_panel=_DATA),
+        typer.Option(
+            metavar="FILE",
+            help="Go on from this model (model.tar.gz, its folder, or MXNet's PREFIX-symbol.json).",
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     pretrained: Annotated[
         Path | None,

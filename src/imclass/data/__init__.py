@@ -1,6 +1,7 @@
 """Data sets as bytes and labels: RecordIO, lists, augmented manifests and class folders behind one `Source`."""
 
 from imclass.data.channels import Channels, find_model, open_channels
+from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
@@ -25,6 +26,7 @@ __all__ = [
     "open_pair",
     "open_source",
     "pack_image",
+    "read_class_names",
     "read_records",
     "split",
     "unpack_image",

@@ -8,7 +8,8 @@ channel             content
 `validation`        the same; may be missing
 `train_lst`         one `.lst`; its paths start from the `train` channel
 `validation_lst`    one `.lst`; its paths start from the `validation` channel
-`model`             `model.tar.gz` of an earlier run
+`model`             `model.tar.gz` of an earlier run or of the original, or a folder that one was
+                    unpacked to
 ==================  ==============================================================================
 
 A channel is a folder or a single file. Files that are not asked for do no harm. Content types only choose
@@ -46,7 +47,7 @@ class Channels:
     Attributes:
         train: training data.
         validation: validation data, if there is such a channel.
-        model: the model file to start from, if there is such a channel.
+        model: the model file or folder to start from, if there is such a channel.
     """
 
     train: Source
@@ -177,4 +178,8 @@ def _only_file(path: Path, channel: str, *suffixes: str) -> Path:
 
 
 def find_model(path: Path) -> Path:
+    """The model of a channel: its only archive, or the folder itself when it holds an unpacked one."""
+    names = [file.name for file in files_with_suffix(path, ".json")] if path.is_dir() else []
+    if any(name == "model.json" or name.endswith("-symbol.json") for name in names):
+        return path
     return _only_file(path, "model", ".gz", ".tgz")

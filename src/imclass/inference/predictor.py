@@ -67,18 +67,31 @@ class Predictor:
         )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str = "auto", threads: int = 0) -> "Predictor":
-        """Open a `model.tar.gz`, or the folder that it was unpacked to.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        threads: int = 0,
+        *,
+        class_names: Sequence[str] | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+    ) -> "Predictor":
+        """Open a `model.tar.gz`, the folder that it was unpacked to, or a model of MXNet (PREFIX-symbol.json).
 
         Args:
             device: auto (a GPU where there is one), cpu, cuda or cuda:N.
             threads: threads that decode images; 0 is one a core.
+            class_names: names in the order of the class numbers, in place of the model's own, if it has any.
+            image_shape: (channels, height, width) of a model of MXNet that does not say it.
 
         Raises:
-            ArtifactError: the model cannot be opened.
+            ArtifactError: the model cannot be opened, or what was said of it does not fit.
             UserError: there is no such device.
         """
-        description, model = artifact.load(Path(path))
+        description, model = artifact.load(Path(path), image_shape=image_shape)
+        description = artifact.supplemented(
+            description, os.fspath(path), class_names=class_names, image_shape=image_shape
+        )
         return cls(description, model, device=device, threads=threads)
 
     @property
@@ -188,9 +201,16 @@ class Predictor:
         return tensor
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", threads: int = 0) -> Predictor:
+def load(
+    path: str | os.PathLike[str],
+    device: str = "auto",
+    threads: int = 0,
+    *,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> Predictor:
     """Open a trained model; the same as `Predictor.load`."""
-    return Predictor.load(path, device=device, threads=threads)
+    return Predictor.load(path, device=device, threads=threads, class_names=class_names, image_shape=image_shape)
 
 
 def _listed(images: Iterable[ImageInput]) -> list[ImageInput]:

@@ -1,6 +1,6 @@
 """Evaluation: every sample exactly once, on any number of processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -213,14 +213,21 @@ def evaluate_model(
     device: str = "auto",
     threads: int = 0,
     batch_size: int = 64,
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> Report:
     """Evaluate a model file on a labelled source.
+
+    Args:
+        class_names: names in the order of the class numbers, in place of the model's own, if it has any.
+        image_shape: (channels, height, width) of a model of MXNet that does not say it.
 
     Raises:
         ArtifactError: the model cannot be opened.
         DataError: the source cannot be read, its labels do not fit the model, or too many images are unreadable.
     """
-    description, model = artifact.load(model_path)
+    description, model = artifact.load(model_path, image_shape=image_shape)
+    description = artifact.supplemented(description, str(model_path), class_names=class_names, image_shape=image_shape)
     source = open_source(
         source_path,
         image_root=image_root,

@@ -73,8 +73,8 @@ def build_model(job: Job) -> nn.Module:
 
 def load_initial_model(path: Path, job: Job) -> nn.Module:
     """The network of a model file, after checking that it is the one that the settings describe."""
-    description, model = artifact.load(path)
     settings = job.settings
+    description, model = artifact.load(path, image_shape=settings.image_shape)
     pairs = {
         "network": (description.network, job.network),
         "num_layers": (description.num_layers, settings.num_layers),

@@ -44,7 +44,8 @@ def settle(
         return settings, find_weights(settings, pretrained)
 
     if initial_model:
-        raw = {**network_of(initial_model), **raw}
+        shape = parse(raw, fine_tuning=True).image_shape if "image_shape" in raw else None
+        raw = {**network_of(initial_model, shape), **raw}
     named = parse(raw, fine_tuning=bool(initial_model or pretrained))
     typed = {name: getattr(named, FIELDS[name].attribute) for name in raw if raw[name] is not None}
     facts = look_at(source, on_gpu=processes.device.type == "cuda")
@@ -86,9 +87,9 @@ def announce(settings: Hyperparameters, chosen: Mapping[str, Value]) -> Hyperpar
     return settings
 
 
-def network_of(model: Path) -> dict[str, object]:
-    """The hyperparameters that an earlier model fixes."""
-    description = artifact.read_description(model)
+def network_of(model: Path, image_shape: tuple[int, int, int] | None) -> dict[str, object]:
+    """The hyperparameters that an earlier model fixes; `image_shape` is for one of MXNet that does not say its own."""
+    description = artifact.read_description(model, image_shape=image_shape)
     fixed: dict[str, object] = {
         "network": description.network,
         "num_layers": description.num_layers,

@@ -99,7 +99,10 @@ def train(
         given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
         initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
         typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
-        known = artifact.read_description(initial_model).class_names if initial_model else None
+        # The model's own shape counts where it says one; models of MXNet may not.
+        shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
+        old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
+        known = old.class_names if old else None
         prepare_output(output, resume, processes)
         data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
         weights = None
@@ -229,7 +232,9 @@ def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path
         return settings.network
     if weights:
         return models.family_of(weights)
-    return artifact.read_description(initial_model).network if initial_model else "resnet_v2"
+    if initial_model is None:
+        return "resnet_v2"
+    return artifact.read_description(initial_model, image_shape=settings.image_shape).network
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -1,0 +1,51 @@
+"""`imclass convert` with real models."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from imclass import artifact
+from imclass.cli import app
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["convert", *map(str, arguments)])
+
+
+@pytest.fixture
+def photo(tmp_path: Path, write_png: Callable[..., Path], pixels_of: Callable[..., np.ndarray]) -> Path:
+    return write_png(tmp_path / "photos" / "a.png", pixels_of(1))
+
+
+def test_it_writes_the_model_and_says_what_is_not_in_it(
+    save_model: Callable[..., Path], tmp_path: Path, photo: Path
+) -> None:
+    output = tmp_path / "hosted.tar.gz"
+    result = invoke(save_model(), output, "--to", "mxnet", "--images", photo.parent)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == f"model       {output}"
+    assert "compared    1 images, largest difference 0.0e+00" in result.stdout
+    assert "not in the file: class names" in result.stderr
+    assert artifact.read_description(output).num_layers == 8
+
+
+def test_quiet_prints_warnings_only(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    result = invoke(save_model(), tmp_path / "hosted.tar.gz", "--to", "mxnet", "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_what_cannot_be_done_is_an_error(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    output = tmp_path / "hosted.tar.gz"
+    result = invoke(save_model(network="resnet_v1"), output, "--to", "mxnet")
+    assert result.exit_code == 2
+    assert "resnet_v2 only" in result.stderr
+    result = invoke(save_model(), output, "--to", "mxnet", "--images", tmp_path / "none.png")
+    assert result.exit_code == 2
+    assert "no such file" in result.stderr
+    result = invoke(save_model(), output, "--to", "tarot")
+    assert result.exit_code == 2
+    assert not output.exists()
