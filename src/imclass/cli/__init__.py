@@ -59,6 +59,7 @@ def _listed(name: str, summary: str) -> None:
 _listed("train", "Train a classifier on a folder of images, RecordIO files, lists or a manifest.")
 _listed("evaluate", "Measure a model on labelled images.")
 _listed("predict", "Name the classes of images.")
+_listed("pack", "Pack images into RecordIO files, as im2rec does.")
 
 
 def main() -> None:
