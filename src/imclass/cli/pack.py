@@ -1,8 +1,5 @@
 """`imclass pack`."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,10 +15,11 @@ from imclass.cli.parameters import (
     Quiet,
     attribute_pair,
 )
+from imclass.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from imclass.data.packing_list import PackingList, Part
-    from imclass.images.packing import PackSettings, Progress
+    from imclass.images.packing import PackSettings
     from imclass.images.reencode import Encoding
 
 _IMAGES = "Images"
@@ -236,7 +234,7 @@ def _pack(
             f"the images have {label_count} labels each and only the first is stored; --pack-label stores all"
         )
     bad_images = BadImages(bad_image_limit)
-    with _progress(len(packing.order), quiet) as progress:
+    with progress_bar(len(packing.order), quiet) as progress:
         packed = pack(
             packing,
             parts,
@@ -253,21 +251,6 @@ def _pack(
         if file.kept:
             messages.note(f"{file.kept} of {file.images + file.unreadable} images of {file.path} were done already")
         print(messages.tab_separated("packed", file.path, file.images, file.unreadable))
-
-
-@contextmanager
-def _progress(total: int, quiet: bool) -> "Iterator[Progress]":
-    """A bar on standard error for a person."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 def _print_classes(packing: "PackingList") -> None:
