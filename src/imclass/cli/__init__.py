@@ -60,6 +60,7 @@ _listed("train", "Train a classifier on a folder of images, RecordIO files, list
 _listed("evaluate", "Measure a model on labelled images.")
 _listed("predict", "Name the classes of images.")
 _listed("pack", "Pack images into RecordIO files, as im2rec does.")
+_listed("inspect", "Look for what is wrong with a data set, and for what suits it.")
 _listed("unpack", "Turn RecordIO files into class folders and a .lst file.")
 
 
