@@ -1,4 +1,4 @@
-"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`.
+"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass pack` and more.
 
 Every command is one module of this folder. Modules import what they need inside their functions, so that help and
 completion answer at once.
