@@ -17,7 +17,16 @@ WIDE = {"COLUMNS": "220", "TERMINAL_WIDTH": "220"}
 def test_main_help_lists_commands_and_examples() -> None:
     result = CliRunner(env=WIDE).invoke(app, ["--help"])
     assert result.exit_code == 0
-    for said in ("train", "evaluate", "predict", "pack", "unpack", "inspect", "Measure a model", "imclass train photos --output run1"):
+    for said in (
+        "train",
+        "evaluate",
+        "predict",
+        "pack",
+        "unpack",
+        "inspect",
+        "Measure a model",
+        "imclass train photos --output run1",
+    ):
         assert said in result.output
     assert "--install-completion" in result.output
 

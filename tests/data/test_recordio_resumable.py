@@ -1,5 +1,7 @@
 """A `.rec` file that is written over several attempts."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,31 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "x.rec").mkdir()
     with pytest.raises(DataError, match="this is a folder"):
         ResumableRecordWriter(tmp_path / "x.rec", "job")
+
+
+def test_a_full_disk_keeps_what_was_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = at_once(tmp_path / "wanted")
+    path = tmp_path / "x.rec"
+    real_write = os.write
+
+    def write_half_then_fail(descriptor: int, data: bytes | memoryview) -> int:
+        real_write(descriptor, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def attempt() -> None:
+        with ResumableRecordWriter(path, "job") as writer:
+            write(writer, 4)
+            writer.checkpoint()
+            write(writer)
+            monkeypatch.setattr("imclass.data.recordio_resumable.os.write", write_half_then_fail)
+            writer.finish()
+
+    with pytest.raises(DataError, match="No space left on device"):
+        attempt()
+    monkeypatch.undo()
+    assert not path.exists()
+    with ResumableRecordWriter(path, "job") as writer:
+        assert writer.items == 4
+        write(writer)
+        writer.finish()
+    assert path.read_bytes() == wanted["x.rec"]
