@@ -51,6 +51,16 @@ def command(
             rich_help_panel="Running",
         ),
     ] = None,
+    html_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write a page with thumbnails, in one file.",
+            rich_help_panel="Running",
+        ),
+    ] = None,
     num_classes: Annotated[
         int | None,
         typer.Option(
@@ -79,7 +89,7 @@ def command(
 
     imclass inspect photos
 
-    imclass inspect train.rec val.rec --json report.json
+    imclass inspect train.rec val.rec --json report.json --html report.html
     """
     attributes = attribute_pair(attribute_names)
     with messages.warnings_on_stderr():
@@ -100,12 +110,20 @@ def command(
     if to_stdout:
         print(_json(inspection))
     elif json_file is not None:
-        from imclass.pending_file import PendingFile
+        _write(json_file, _json(inspection) + "\n")
+    if html_file is not None:
+        from imclass.cli.inspection_page import page
 
-        with PendingFile(json_file) as file:
-            file.write(_json(inspection).encode() + b"\n")
+        _write(html_file, page(inspection, sources))
     if not quiet and not to_stdout:
         _show(inspection)
+
+
+def _write(path: Path, text: str) -> None:
+    from imclass.pending_file import PendingFile
+
+    with PendingFile(path) as file:
+        file.write(text.encode())
 
 
 def _open(path: Path, second: Path | None, *, second_image_root: Path | None, **options: Any) -> "list[Source]":

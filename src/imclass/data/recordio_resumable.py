@@ -33,7 +33,7 @@ from imclass.errors import DataError
 from imclass.pending_file import PendingFile
 
 JOURNAL_FORMAT = 1
-CHECKPOINT_BYTES = 64 << 20
+WRITE_BYTES = 4 << 20
 CHECKPOINT_SECONDS = 5.0
 _END = "end"
 
@@ -156,8 +156,19 @@ class ResumableRecordWriter:
     def _add(self, line: str) -> None:
         self._lines.append(line)
         self.items += 1
-        if len(self._records) >= CHECKPOINT_BYTES or time.monotonic() >= self._checkpoint_at:
+        if len(self._records) >= WRITE_BYTES:
+            self._write_records()
+        if time.monotonic() >= self._checkpoint_at:
             self.checkpoint()
+
+    def _write_records(self) -> None:
+        """Hand the records to the operating system, which writes them while others are made."""
+        records, self._records = self._records, bytearray()
+        try:
+            _write_all(self._working, records)
+        except OSError as problem:
+            self._lines.clear()
+            raise self._unwritable(problem) from problem
 
     def checkpoint(self) -> None:
         """Make everything so far safe: records first, then the journal.
@@ -165,10 +176,9 @@ class ResumableRecordWriter:
         Raises:
             DataError: the disk is full. What was safe before stays so.
         """
-        records, lines = self._records, self._lines
-        self._records, self._lines = bytearray(), []
+        self._write_records()
+        lines, self._lines = self._lines, []
         try:
-            _write_all(self._working, records)
             os.fsync(self._working)
             _write_all(self._journal, "".join(lines).encode())
             os.fsync(self._journal)
