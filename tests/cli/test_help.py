@@ -17,7 +17,16 @@ WIDE = {"COLUMNS": "220", "TERMINAL_WIDTH": "220"}
 def test_main_help_lists_commands_and_examples() -> None:
     result = CliRunner(env=WIDE).invoke(app, ["--help"])
     assert result.exit_code == 0
-    for said in ("train", "evaluate", "predict", "Measure a model", "imclass train photos --output run1"):
+    for said in (
+        "train",
+        "evaluate",
+        "predict",
+        "pack",
+        "unpack",
+        "inspect",
+        "Measure a model",
+        "imclass train photos --output run1",
+    ):
         assert said in result.output
     assert "--install-completion" in result.output
 
@@ -39,7 +48,7 @@ def test_main_help_is_quick_and_light() -> None:
     assert min(seconds) < 1.0
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "pack", "unpack", "inspect"])
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner(env=WIDE).invoke(app, [command, "--help"])
     assert result.exit_code == 0

@@ -1,4 +1,4 @@
-"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass convert`.
+"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass pack`, `imclass convert` and more.
 
 Every command is one module of this folder. Modules import what they need inside their functions, so that help and
 completion answer at once.
@@ -60,6 +60,9 @@ _listed("train", "Train a classifier on a folder of images, RecordIO files, list
 _listed("evaluate", "Measure a model on labelled images.")
 _listed("predict", "Name the classes of images.")
 _listed("convert", "Write a model in the format of another program.")
+_listed("pack", "Pack images into RecordIO files, as im2rec does.")
+_listed("inspect", "Look for what is wrong with a data set, and for what suits it.")
+_listed("unpack", "Turn RecordIO files into class folders and a .lst file.")
 
 
 def main() -> None:

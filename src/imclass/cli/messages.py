@@ -28,6 +28,12 @@ def warning(message: str) -> None:
         _write(f"imclass: warning: {message}\n")
 
 
+def note(message: str) -> None:
+    """Print something worth knowing, from the first process only."""
+    if is_main_process():
+        _write(f"imclass: {message}\n")
+
+
 def _write(text: str) -> None:
     # In one piece, so that the messages of several processes do not run into each other.
     sys.stderr.write(text)

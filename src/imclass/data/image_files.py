@@ -49,6 +49,11 @@ class ImageFiles:
         check_index(index, len(self))
         return self.root / self._paths[index]
 
+    def listed_path(self, index: int) -> str:
+        """Return the path of an image as its list has it."""
+        check_index(index, len(self))
+        return self._paths[index]
+
     def key(self, index: int) -> str:
         check_index(index, len(self))
         return printable(self._paths[index])

@@ -33,6 +33,7 @@ MAX_PIXELS = 100_000_000
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_TYPE = 25  # byte offset
 _MAX_STEPS = 10_000  # markers, fill bytes and stray bytes of a JPEG header together
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
@@ -203,6 +204,23 @@ def _png_header(data: bytes) -> ImageHeader:
         raise ImageError("the PNG is truncated or does not begin with an IHDR chunk")
     width, height = struct.unpack_from(">II", data, 16)
     return ImageHeader("png", width, height, 0, 1)
+
+
+def stored_channels(data: bytes, header: ImageHeader) -> int:
+    """Number of channels that an image has as stored: 1 grey, 2 grey and alpha, 3 colour, 4 CMYK or colour and alpha.
+
+    A PNG with a palette counts as colour.
+    """
+    if header.format == "jpeg":
+        return header.components
+    return {0: 1, 4: 2, 6: 4}.get(data[_PNG_COLOUR_TYPE], 3)
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Whether the end of an image that cannot be decoded is missing, as after a broken download."""
+    if data.startswith(_PNG_START):
+        return not png_is_complete(data)
+    return data.startswith(_JPEG_START) and not data.rstrip(b"\0").endswith(bytes((0xFF, _END_OF_IMAGE)))
 
 
 def png_is_complete(data: bytes) -> bool:

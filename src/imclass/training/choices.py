@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,11 @@ def look_at(source: Source, *, on_gpu: bool, seed: int = 0) -> Facts:
             reasons.append(str(error))
     if not sizes:
         raise DataError(f"none of {count} images looked at can be read; the first: {reasons[0]}", where=source.name)
+    return facts_of(sizes, source, on_gpu=on_gpu)
+
+
+def facts_of(sizes: Sequence[tuple[int, int]], source: Source, *, on_gpu: bool) -> Facts:
+    """The facts of a source, some of whose images have these sizes: (width, height), at least one."""
     (width, height), hits = Counter(sizes).most_common(1)[0]
     return Facts(
         samples=len(source),
