@@ -15,10 +15,10 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make demo    make a small data set, train on it, measure the model, predict an image (under 3 minutes)"
 	@echo "make test    run the tests"
-	@echo "make test-mxnet  run models that imclass writes in MXNet 1.9.1 itself (Linux on x86-64, Python up to 3.11)"
+	@echo "make test-mxnet   let MXNet 1.9.1 run what imclass writes (Linux on x86-64, Python 3.8 to 3.11)"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   time reading, decoding and augmenting; BENCH_SOURCE=photos times your own images"
-	@echo "make clean   remove what the other targets made, except $(VENV)"
+	@echo "make clean   remove what the other targets made, except $(VENV) and $(MXNET_VENV)"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -168,6 +168,12 @@ def test_missing_files_are_named(tmp_path, missing, packed):
     assert "no such file" in refusal(tmp_path / "nothing-symbol.json").what
 
 
+def test_arrays_alone_are_not_a_model():
+    error = refusal(FC / "model-0012.params")
+    assert "arrays of a model without its network" in error.what
+    assert "model-symbol.json" in error.fix
+
+
 def test_a_folder_called_as_an_array_file_is_no_file(tmp_path):
     files = members()
     del files["image-classification-0012.params"]

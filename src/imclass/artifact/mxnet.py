@@ -34,10 +34,16 @@ def is_mxnet(path: Path, limit: int) -> bool:
     """Whether a file or folder is a model of MXNet; a model that is imclass's as well counts as imclass's.
 
     Raises:
-        ArtifactError: the path cannot be read.
+        ArtifactError: the path cannot be read, or is a file of arrays alone.
     """
     if _is_symbol(path):
         return True
+    if (arrays := MXNET_PARAMS.fullmatch(path.name)) and path.is_file():
+        raise ArtifactError(
+            "these are the arrays of a model without its network",
+            where=str(path),
+            fix=f"Give {arrays['prefix']}{SYMBOL_SUFFIX}, with the arrays beside it.",
+        )
     found = False
     for name in member_names(path, limit):
         if name == DESCRIPTION_MEMBER:

@@ -235,13 +235,15 @@ def _difference(one: _Found, wanted: Operator, found: list[_Found]) -> str | Non
 def _array_names(found: list[_Found], expected: list[Operator], where: str) -> dict[str, str]:
     """Whose arrays are whose, for graphs without a difference."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for one, wanted in zip(found, expected, strict=True):
         # Without variables, statistics are called after their operator.
         missing = [f"{one.node.name}_{suffix}" for suffix in list(wanted.arrays)[len(one.arrays) :]]
         for (theirs, ours), variable in zip(wanted.arrays.items(), [*one.arrays, *missing], strict=False):
             name = f"{'aux' if theirs in STATISTICS else 'arg'}:{variable}"
-            if name in names.values():
+            if name in taken:
                 raise _not_ours(f"{_title(one.node)} shares the array {variable!r} with another operator", where)
+            taken.add(name)
             names[f"{wanted.module}.{ours}"] = name
     return names
 
