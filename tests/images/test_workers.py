@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from imclass.images.workers import Workers, available_cores
+from imclass.errors import UserError
+from imclass.images.workers import Workers, available_cores, thread_count
 
 
 def test_tasks_begin_in_order() -> None:
@@ -67,3 +68,10 @@ def test_slow_progress_is_progress() -> None:
 
 def test_cores() -> None:
     assert available_cores() >= 1
+
+
+def test_a_number_of_threads_below_0_is_refused() -> None:
+    assert thread_count(3) == 3
+    assert thread_count(0) >= 1
+    with pytest.raises(UserError, match="-2 is no number of threads"):
+        thread_count(-2)

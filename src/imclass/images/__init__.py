@@ -6,7 +6,7 @@ from imclass.images.header import MAX_PIXELS, dimensions
 from imclass.images.loader import Batch, Loader, Request
 from imclass.images.preprocess import augment, preprocess
 from imclass.images.settings import AUGMENTATIONS, Augmentation, Preprocessing, with_pad_size
-from imclass.images.workers import available_cores
+from imclass.images.workers import available_cores, thread_count
 
 __all__ = [
     "AUGMENTATIONS",
@@ -23,5 +23,6 @@ __all__ = [
     "decode",
     "dimensions",
     "preprocess",
+    "thread_count",
     "with_pad_size",
 ]

@@ -27,7 +27,7 @@ from imclass.images.plan import Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
-from imclass.images.workers import Workers, available_cores
+from imclass.images.workers import Workers, thread_count
 
 Request = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0."""
@@ -123,7 +123,7 @@ class Loader:
         self.augmentation = augmentation
         self.device = device
         self._draws = Draws(seed, len(source))
-        self._threads = threads or available_cores()
+        self._threads = thread_count(threads)
         self._bad_images = bad_images
         self._cache_bytes = cache_bytes
         self._scaled_decode = scaled_decode

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
+from imclass.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 Task = Callable[[], None]
@@ -89,3 +91,14 @@ class Workers:
 def available_cores() -> int:
     """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_count(threads: int) -> int:
+    """The number of decoding threads that `threads` asks for; 0 asks for one a core.
+
+    Raises:
+        UserError: a number below 0.
+    """
+    if threads < 0:
+        raise UserError(f"{threads} is no number of threads", where="threads", fix="Use 0 for one a core.")
+    return threads or available_cores()

@@ -22,7 +22,7 @@ from torch import nn
 from imclass import artifact
 from imclass.device import choose_device
 from imclass.errors import ImageError, UserError, listing
-from imclass.images import Preprocessing
+from imclass.images import Preprocessing, thread_count
 from imclass.inference.pixels import ImageInput, name_of, prepare
 
 BATCH_SIZE = 64
@@ -58,7 +58,7 @@ class Predictor:
         self.description = description
         self.device = choose_device(device)
         self._model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = thread_count(threads)
         self._preprocessing = Preprocessing(
             image_shape=description.image_shape,
             resize=description.resize,

@@ -5,7 +5,6 @@ host travel by gloo, tensors on a GPU by nccl. Every collective has a deadline, 
 connections, so the others end with an error and never hang.
 """
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ import torch.distributed as distributed
 
 from imclass.device import choose_device
 from imclass.images import available_cores
-
-log = logging.getLogger(__name__)
 
 COLLECTIVE_DEADLINE = timedelta(minutes=10)
 

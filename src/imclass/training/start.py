@@ -10,7 +10,7 @@ from imclass import artifact, models
 from imclass.data import find_model
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
-from imclass.images import available_cores
+from imclass.images import thread_count
 from imclass.pending_file import remove_left_over
 from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
@@ -87,8 +87,7 @@ def train(
         attribute_names=attribute_names,
         label_format=label_format,
     )
-    if threads < 0:
-        raise UserError(f"{threads} is no number of threads", where="threads", fix="Use 0 for one a core.")
+    most_threads = thread_count(threads)
     if str(output) == "":
         raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
@@ -129,7 +128,7 @@ def train(
             pretrained=weights,
             initial_model=None if resumes else initial_model,
             resume=resume,
-            threads=threads or max(1, available_cores() // processes.local_world_size),
+            threads=threads or max(1, most_threads // processes.local_world_size),
         )
         agree(job, processes)
         return run(job, processes, shown)

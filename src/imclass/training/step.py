@@ -127,9 +127,11 @@ def idle_update(training: Training, images: torch.Tensor, labels: torch.Tensor) 
     if settings.sync_batch_norm:
         logits = training.network(images)
     else:
+        modes = [(part, part.training) for part in training.network.modules()]
         training.network.eval()
         logits = training.network(images.new_zeros((1, *images.shape[1:])))
-        training.network.train()
+        for part, mode in modes:  # those of a frozen backbone are in evaluation mode and stay there
+            part.training = mode
     descend(training, (logits * 0.0).sum())
     return logits.detach()[:0], labels.new_zeros(0)
 

@@ -1,11 +1,8 @@
 """SIGTERM as a request: the run finishes its step, saves and ends."""
 
-import logging
 import signal
 import threading
 from types import FrameType, TracebackType
-
-log = logging.getLogger(__name__)
 
 
 class StopRequest:
