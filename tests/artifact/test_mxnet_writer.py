@@ -90,7 +90,7 @@ def test_other_answers_are_noticed_and_nothing_is_written(tmp_path, monkeypatch)
     probability, logit = largest_differences(describe(), state, wrong, IMAGES)
     assert probability < logit  # this network is so sure of itself that probabilities show nothing
     assert logit > 1e-5
-    monkeypatch.setattr(mxnet_writer, "mxnet_files", lambda description, state: wrong)
+    monkeypatch.setattr(mxnet_writer, "mxnet_files", lambda description, state, dtype: wrong)
     with pytest.raises(ArtifactError, match="answers otherwise"):
         save_mxnet(tmp_path / "m.tar.gz", describe(), state, IMAGES)
     assert list(tmp_path.iterdir()) == []
