@@ -1,6 +1,6 @@
 """`model.tar.gz`: a trained model with everything that is needed to use it, safe to open."""
 
-from imclass.artifact.description import Description, Normalisation, supplemented
+from imclass.artifact.description import Description, Normalisation, epoch_of, supplemented
 from imclass.artifact.mxnet_writer import MXNET_DTYPES, save_mxnet
 from imclass.artifact.reader import load, read, read_description
 from imclass.artifact.writer import save
@@ -9,6 +9,7 @@ __all__ = [
     "MXNET_DTYPES",
     "Description",
     "Normalisation",
+    "epoch_of",
     "load",
     "read",
     "read_description",
