@@ -2,10 +2,10 @@
 
     python bench/exports.py IMAGES [MODEL...] [--count 48] [--threads 2] [--json FILE]
 
-IMAGES is a folder of JPEG or PNG files, of which COUNT are taken at equal distances. Without MODEL, networks of several depths with random
-weights are exported, whose batch norms have the statistics of these images; a large network as it is gives answers of
-exactly 0 and 1, which would show nothing. For every format: the largest difference of a probability from PyTorch's, and
-images per second in batches of 16 with their ratio to PyTorch's.
+IMAGES is a folder of JPEG or PNG files, of which COUNT are taken at equal distances. Without MODEL, networks of several
+depths with random weights are exported, whose batch norms have the statistics of these images; a large network as it is
+gives answers of exactly 0 and 1, which would show nothing. For every format: the largest difference of a probability
+from PyTorch's, and images per second in batches of 16 with their ratio to PyTorch's.
 """
 
 import argparse

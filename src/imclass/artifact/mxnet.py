@@ -23,7 +23,7 @@ from imclass.errors import ArtifactError, UserError, listing
 from imclass.models.mxnet import Recognised, read_params, read_symbol, recognise, state_of
 
 SHAPES_MEMBER: Final = "model-shapes.json"
-NETWORK: Final = "resnet_v2"
+MXNET_NETWORK: Final = "resnet_v2"
 LONGEST_SIDE: Final = 2**31 - 1
 SHAPE_MEANS: Final = "Give channels (3 for colour, 1 for grey), height and width."
 SYMBOL_SUFFIX: Final = "-symbol.json"
@@ -177,7 +177,7 @@ def _describe(files: _Files, recognised: Recognised, image_shape: ImageShape | N
     try:
         fits = recognised.fits(image_shape[1])
         description = Description(
-            network=NETWORK,
+            network=MXNET_NETWORK,
             num_layers=recognised.num_layers,
             image_shape=image_shape,
             num_classes=recognised.head.num_classes,

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from imclass.artifact.description import Description, epoch_of
-from imclass.artifact.mxnet import NETWORK, SHAPES_MEMBER, parse_shapes
+from imclass.artifact.mxnet import MXNET_NETWORK, SHAPES_MEMBER, parse_shapes
 from imclass.artifact.writer import add, add_own, pending_archive, reading_checkpoint
 from imclass.errors import ArtifactError
 from imclass.models import ResNet, build, layout_of
@@ -119,10 +119,10 @@ def mxnet_files(description: Description, state: Mapping[str, Tensor], dtype: st
     Raises:
         ArtifactError: the network is of a family that the original does not have.
     """
-    if description.network != NETWORK:
+    if description.network != MXNET_NETWORK:
         raise ArtifactError(
-            f"the model is a {description.network}, and MXNet's image classification has {NETWORK} only",
-            fix=f"Train with network={NETWORK} (without pretrained weights of the other family) to use it in MXNet.",
+            f"the model is a {description.network}, and MXNet's image classification has {MXNET_NETWORK} only",
+            fix=f"Train with network={MXNET_NETWORK} (and no pretrained weights of the other family) for MXNet.",
         )
     layout = layout_of(description.num_layers, description.image_shape[1])
     head = Head(description.num_classes, multi_label=description.multi_label, float16=dtype == "float16")
@@ -161,7 +161,7 @@ def largest_differences(
     """
     recognised = recognise(read_symbol(files[SYMBOL]))
     shape = parse_shapes(files[SHAPES_MEMBER], SHAPES_MEMBER)
-    rebuilt = build(NETWORK, recognised.num_layers, shape, recognised.head.num_classes)
+    rebuilt = build(MXNET_NETWORK, recognised.num_layers, shape, recognised.head.num_classes)
     [params] = [data for name, data in files.items() if name.endswith(".params")]
     rebuilt.load_state_dict(state_of(recognised, read_params(params), rebuilt))
     model = description.build()

@@ -31,8 +31,6 @@ from imclass.training.settling import settle
 
 log = logging.getLogger(__name__)
 
-ORIGINAL_FAMILY = "resnet_v2"
-
 
 def train(
     source: str | Path | None = None,
@@ -253,10 +251,10 @@ def check_family(settings: Hyperparameters, initial_model: artifact.Description 
     if settings.artifact_format == "imclass":
         return
     family = _family(settings, weights, initial_model)
-    if family != ORIGINAL_FAMILY:
+    if family != artifact.MXNET_NETWORK:
         raise UserError(
-            f"artifact_format={settings.artifact_format} needs a {ORIGINAL_FAMILY}, the network of MXNet's image "
-            f"classification, and the run would start from a {family}",
+            f"artifact_format={settings.artifact_format} needs a {artifact.MXNET_NETWORK}, the original's network, "
+            f"and the run would start from a {family}",
             where=None if weights is None else str(weights),
             fix="Start from another model, from random weights, or leave artifact_format out.",
         )
@@ -267,7 +265,7 @@ def _family(settings: Hyperparameters, weights: Path | None, initial_model: arti
         return settings.network
     if weights:
         return models.family_of(weights)
-    return ORIGINAL_FAMILY if initial_model is None else initial_model.network
+    return "resnet_v2" if initial_model is None else initial_model.network
 
 
 def _path(path: str | Path | None) -> Path | None:
