@@ -18,6 +18,7 @@ from imclass.cli.parameters import (
     Quiet,
     Threads,
     attribute_pair,
+    class_name_list,
     named_paths,
     pairs,
 )
@@ -63,6 +64,14 @@ def command(
     ] = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    class_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Class names, one a line in the order of the class numbers, for data or a model without names.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     channel: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,6 +166,7 @@ def command(
     channels = named_paths("--channel", channel) if channel else None
     content_types = pairs("--content-type", content_type) if content_type else None
     attributes = attribute_pair(attribute_names)
+    names = class_name_list(class_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
 
     from imclass.training import train
@@ -174,6 +184,7 @@ def command(
         validation_image_root=validation_image_root,
         attribute_names=attributes,
         label_format=label_format.value,
+        class_names=names,
         hyperparameters=values,
         resume=resume,
         threads=threads,

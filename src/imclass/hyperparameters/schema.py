@@ -228,6 +228,11 @@ class Hyperparameters(BaseModel):
     bad_image_limit: float = _extension(
         0.01, "Share of a data set's images that may be unreadable; 0 fails at the first.", ge=0, le=1
     )
+    artifact_format: Literal["imclass", "mxnet", "both"] = _extension(
+        "imclass",
+        "What model.tar.gz holds. imclass: network and description; mxnet: the original's files, for its endpoints "
+        "(resnet_v2 only, so never from public weights); both: all of them.",
+    )
 
     # Extensions: network and input
     network: Literal["auto", "resnet_v2", "resnet_v1"] = _extension(

@@ -74,7 +74,9 @@ def facts_of(sizes: Sequence[tuple[int, int]], source: Source, *, on_gpu: bool) 
 
 def worth_pretraining(facts: Facts, given: Mapping[str, Value]) -> bool:
     """Whether ImageNet weights suit the data: pictures, not thumbnails, in a network that such weights exist for."""
-    if given.get("network") == "resnet_v2" or given.get("num_layers", 18) not in PRETRAINED:
+    if given.get("network") == "resnet_v2" or given.get("artifact_format", "imclass") != "imclass":
+        return False  # there are no public weights of the original's network
+    if given.get("num_layers", 18) not in PRETRAINED:
         return False
     return (_height(given) or facts.short_side) > SMALL_SIDE
 
@@ -103,6 +105,8 @@ def choose(facts: Facts, given: Mapping[str, Value], *, fine_tuning: bool) -> di
     else:
         chosen["image_shape"], chosen["resize"] = _size(facts, fine_tuning)
         height = _height(chosen)
+    if given.get("artifact_format", "imclass") != "imclass" and given.get("resize_mode") == "stretch":
+        chosen["resize"] = None  # endpoints of the original stretch the whole image, with nothing left to cut
     small = height <= SMALL_SIDE
     depth = given.get("num_layers", _depth(small, facts, fine_tuning))
     chosen["num_layers"] = depth

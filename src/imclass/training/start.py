@@ -1,7 +1,7 @@
 """From what a person typed to a run."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,14 @@ from imclass.pending_file import remove_left_over
 from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
 from imclass.training.job import Job, Run
-from imclass.training.labels import check_labels, check_width, count_classes
+from imclass.training.labels import (
+    check_labels,
+    check_names_suffice,
+    check_width,
+    count_classes,
+    known_class_names,
+    with_class_count,
+)
 from imclass.training.opening import Data, DataRequest, open_data
 from imclass.training.preparation import fingerprint
 from imclass.training.process_group import Processes, join
@@ -39,6 +46,7 @@ def train(
     validation_image_root: str | Path | None = None,
     attribute_names: tuple[str, str] | None = None,
     label_format: str = "multi-hot",
+    class_names: Sequence[str] | None = None,
     hyperparameters: Mapping[str, object] | None = None,
     resume: bool = False,
     threads: int = 0,
@@ -63,6 +71,8 @@ def train(
         validation_image_root: the same for the validation list.
         attribute_names: image and label attribute of a manifest.
         label_format: "multi-hot" or "class-id", for manifests.
+        class_names: names in the order of the class numbers, for data or a model without names; with names of their
+            own, both must agree.
         hyperparameters: by name, as strings or values. `recipe=sagemaker` starts from the original's defaults.
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
@@ -95,29 +105,33 @@ def train(
         join(device) as processes,
         console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
     ):
-        given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
+        values = with_class_count(hyperparameters or {}, class_names)
+        given = with_recipe(values, "sagemaker" if channels else "modern")
         initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
         typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
         # The model's own shape counts where it says one; models of MXNet may not.
         shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
         old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
-        known = old.class_names if old else None
+        known = known_class_names(class_names, typed.num_classes, old, initial_model)
+        check_family(typed, old, _path(pretrained))
         prepare_output(output, resume, processes)
         data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
+        if class_names is not None:
+            check_names_suffice(class_names, data.train, data.validation)
         weights = None
         if resumes := resume and processes.any((output / LAST).exists()):
             # What was settled when the run began still holds, except for what is typed otherwise now.
-            settings = parse({**saved_settings(output, processes), **_set(hyperparameters or {})}, fine_tuning=True)
+            settings = parse({**saved_settings(output, processes), **_set(values)}, fine_tuning=True)
         else:
             settings, weights = settle(
                 given,
                 data.train,
                 chooses=not channels and typed.recipe == "modern",
-                initial_model=initial_model,
+                initial_model=old,
                 pretrained=_path(pretrained),
                 processes=processes,
             )
-        settings = fill_in(settings, data, weights, initial_model)
+        settings = fill_in(settings, data, weights, old)
         job = Job(
             train=data.train,
             validation=data.validation,
@@ -164,7 +178,9 @@ def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
             remove_left_over(folder)
 
 
-def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial_model: Path | None) -> Hyperparameters:
+def fill_in(
+    settings: Hyperparameters, data: Data, weights: Path | None, initial_model: artifact.Description | None
+) -> Hyperparameters:
     """Add what the data tells, check all labels, settle the network family.
 
     Raises:
@@ -226,14 +242,30 @@ def agree(job: Job, processes: Processes) -> None:
         )
 
 
-def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path | None) -> str:
+def check_family(settings: Hyperparameters, initial_model: artifact.Description | None, weights: Path | None) -> None:
+    """Refuse, before data is read, a start from which no file of MXNet can come.
+
+    Raises:
+        UserError: the model or the weights to start from are not of the original's family.
+    """
+    if settings.artifact_format == "imclass":
+        return
+    family = _family(settings, weights, initial_model)
+    if family != artifact.MXNET_NETWORK:
+        raise UserError(
+            f"artifact_format={settings.artifact_format} needs a {artifact.MXNET_NETWORK}, the original's network, "
+            f"and the run would start from a {family}",
+            where=None if weights is None else str(weights),
+            fix="Start from another model, from random weights, or leave artifact_format out.",
+        )
+
+
+def _family(settings: Hyperparameters, weights: Path | None, initial_model: artifact.Description | None) -> str:
     if settings.network != "auto":
         return settings.network
     if weights:
         return models.family_of(weights)
-    if initial_model is None:
-        return "resnet_v2"
-    return artifact.read_description(initial_model, image_shape=settings.image_shape).network
+    return "resnet_v2" if initial_model is None else initial_model.network
 
 
 def _path(path: str | Path | None) -> Path | None:
