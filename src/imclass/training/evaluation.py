@@ -139,6 +139,7 @@ def evaluate(
             sums.add(logits, batch.labels, loss(logits, batch.labels))
         if stopped := stop_requested():
             break
+    stopped = stopped or stop_requested()  # a pipe ends early when it was waited for meanwhile
     model.train(was_training)
     if processes.any(stopped):
         return None

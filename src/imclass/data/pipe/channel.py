@@ -27,7 +27,7 @@ from imclass.data.pipe.dealing import (
     share_of_pass,
     shuffled,
 )
-from imclass.data.pipe.fifo import open_fifo
+from imclass.data.pipe.fifo import WaitGivenUp, open_fifo
 from imclass.data.pipe.messages import (
     Kind,
     Share,
@@ -89,6 +89,8 @@ class PipeChannel:
 
     Attributes:
         counted: samples of this host's last FIFO that was read to its end; None before.
+        stop_requested: asked while the process that reads waits for a FIFO; a pass then ends early, for all processes
+            of the host after the same round.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -109,6 +111,7 @@ class PipeChannel:
         self.is_sharded = is_sharded
         self.deadline_seconds = deadline_seconds
         self.counted: int | None = None
+        self.stop_requested: Callable[[], bool] = lambda: False
         self._wrapped = wrapped
         self._seat = Seat()
         self._address = ""
@@ -166,7 +169,10 @@ class PipeChannel:
     def key_of(self, sample: Sample) -> str:
         """Name an unreadable sample: the same image keeps its first name wherever it comes in later passes."""
         digest = hashlib.blake2b(sample.image, digest_size=16, key=sample.label.tobytes()[:64]).digest()
-        return self._keys.setdefault(digest, sample.key)
+        if digest not in self._keys:
+            is_taken = sample.key in self._keys.values()  # where a platform shuffles, a place holds many images
+            self._keys[digest] = f"{sample.key} {digest.hex()[:8]}" if is_taken else sample.key
+        return self._keys[digest]
 
     def _receive(self, one: Pass, began: int, gives_up: GivesUp) -> Generator[Share]:
         """The shares of a process that does not read itself."""
@@ -188,7 +194,11 @@ class PipeChannel:
             if self._listener:
                 outlets = stack.enter_context(self._listener.outlets(began, gives_up))
             try:
-                yield from self._deal(one, outlets, gives_up)
+                yield from self._deal(one, outlets, lambda: gives_up() or self.stop_requested())
+            except WaitGivenUp:
+                if gives_up():
+                    raise
+                outlets.send_all(end_message(0))
             except DataError as error:
                 outlets.send_all(error_message(error))
                 raise
