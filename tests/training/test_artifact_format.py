@@ -12,7 +12,7 @@ from imclass.errors import DataError, HyperparameterError, UserError
 from imclass.images import Preprocessing
 from imclass.training import train
 from imclass.training.evaluation import evaluate_model
-from imclass.training.outcome import COMPARED_IMAGES, some_pixels
+from imclass.training.outcome import COMPARED_IMAGES, compared_pixels
 from tests.pictures import CLASSES, write_class_folders
 
 QUICK = {
@@ -128,12 +128,12 @@ def test_the_other_family_is_refused_before_data_is_read(photos: Path, tmp_path:
 def test_images_to_compare_on_leave_out_the_unreadable(tmp_path: Path) -> None:
     folder = write_class_folders(tmp_path / "photos", 8)
     source, preprocessing = open_source(folder), Preprocessing(image_shape=(3, 16, 16))
-    assert some_pixels(source, preprocessing).shape == (COMPARED_IMAGES, 3, 16, 16)
+    assert compared_pixels(source, preprocessing).shape == (COMPARED_IMAGES, 3, 16, 16)
     pictures = sorted(folder.rglob("*.png"))
     for path in pictures[:-3]:
         path.write_bytes(b"no picture")
-    assert len(some_pixels(source, preprocessing)) == 3
+    assert len(compared_pixels(source, preprocessing)) == 3
     for path in pictures[-3:]:
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match="not one validation image"):
-        some_pixels(source, preprocessing)
+        compared_pixels(source, preprocessing)

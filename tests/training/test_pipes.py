@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -100,6 +101,15 @@ def test_a_run_repeats_itself_and_validates_on_every_image(tmp_path: Path, data:
     assert report.samples == 24
     assert report.accuracy == first.best["validation_accuracy"]
     assert report.loss == pytest.approx(first.best["validation_loss"], rel=1e-5)
+
+
+def test_the_original_s_files_are_written_though_the_images_are_gone(tmp_path: Path, data: dict[str, Path]) -> None:
+    with fed(data, tmp_path / "a", 1) as channels:
+        first = run(channels, tmp_path / "one", settings={"artifact_format": "mxnet", "epochs": "1"})
+    with tarfile.open(first.model_path) as archive:
+        assert "image-classification-0001.params" in archive.getnames()
+    report = evaluate_model(first.model_path, data["validation"], device="cpu", threads=1)
+    assert report.accuracy == first.best["validation_accuracy"]
 
 
 def test_in_the_order_of_the_stream_file_mode_gives_the_same_pixels(tmp_path: Path, data: dict[str, Path]) -> None:

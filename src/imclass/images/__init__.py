@@ -2,6 +2,7 @@
 
 from imclass.images.bad_images import BadImage, BadImages
 from imclass.images.decode import decode
+from imclass.images.generated import generated_pixels
 from imclass.images.header import MAX_PIXELS, dimensions
 from imclass.images.loader import Batch, Loader, Request
 from imclass.images.preprocess import augment, preprocess
@@ -22,6 +23,7 @@ __all__ = [
     "available_cores",
     "decode",
     "dimensions",
+    "generated_pixels",
     "preprocess",
     "thread_count",
     "with_pad_size",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imclass import artifact
 from imclass.errors import ArtifactError, UserError
-from imclass.images import Preprocessing
+from imclass.images import Preprocessing, generated_pixels
 from imclass.inference.exports import FORMATS, export
 from imclass.inference.pixels import ImageInput, prepare
 
@@ -20,7 +20,6 @@ MXNET: Final = "mxnet"  # files of weights, all others are programs
 TARGETS: Final = (MXNET, *FORMATS)
 
 MOST_IMAGES = 256  # of many images, so many are taken at equal distances
-GENERATED_IMAGES = 16  # to compare answers on, when no images are given
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,7 @@ def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> 
             fill_value=description.fill_value,
         )
         return np.stack([prepare(image, preprocessing) for image in chosen]).transpose(0, 3, 1, 2)
-    generator = np.random.Generator(np.random.Philox(0))
-    channels, height, width = description.image_shape
-    colours = generator.uniform(0, 255, (GENERATED_IMAGES, channels, 1, 1))
-    noise = generator.normal(0, 40, (GENERATED_IMAGES, channels, height, width))
-    return (colours + noise).clip(0, 255).round().astype(np.uint8)
+    return generated_pixels(description.image_shape)
 
 
 def _left_out(description: artifact.Description) -> list[str]:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from imclass import artifact
-from imclass.data import Source
+from imclass.data import PipeChannel, Source
 from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import to_strings
-from imclass.images import BadImage, BadImages, Preprocessing, preprocess
+from imclass.images import BadImage, BadImages, Preprocessing, generated_pixels, preprocess
 from imclass.pending_file import PendingFile
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.job import Job
@@ -98,18 +98,23 @@ def write_artifact(
         artifact.save(path, description, weights, checkpoints=periodic)
     else:
         own_too = settings.artifact_format == "both"
-        images = some_pixels(job.validation, job.preprocessing)
+        images = compared_pixels(job.validation, job.preprocessing)
         artifact.save_mxnet(path, description, weights, images, checkpoints=periodic, own_too=own_too)
         tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
 
 
-def some_pixels(source: Source, preprocessing: Preprocessing) -> torch.Tensor:
-    """(N, C, H, W) float32, 0 to 255: the first images of a source that can be read, `COMPARED_IMAGES` at most.
+def compared_pixels(source: Source | PipeChannel, preprocessing: Preprocessing) -> torch.Tensor:
+    """Images on which a file of MXNet is compared with the network: (N, C, H, W) float32, 0 to 255.
+
+    They are the first of a data set that can be read, `COMPARED_IMAGES` at most, or generated ones where the images
+    came through a pipe and are gone.
 
     Raises:
         DataError: not one can be read.
     """
+    if isinstance(source, PipeChannel):
+        return torch.from_numpy(generated_pixels(preprocessing.image_shape)).float()
     pixels: list[NDArray[np.uint8]] = []
     for index in range(len(source)):
         if len(pixels) == COMPARED_IMAGES:
