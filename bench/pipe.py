@@ -4,9 +4,9 @@
 
 First the loader alone delivers batches with random crops, from the file and from FIFOs that another process writes:
 once with every image decoded from its bytes, as photographs are in both modes, and once with File mode's cache of
-decoded small images, which a stream cannot have. Then a small network trains for an epoch in both modes. Last, a
-process of its own trains for EPOCHS epochs in Pipe mode, and its resident memory after the first and after the last
-is printed. The best of several passes counts; modes take turns.
+decoded small images, which a stream cannot have. Then a small network trains for an epoch in both modes, File mode with
+its cache. Last, a process of its own trains for EPOCHS epochs in Pipe mode, and its resident memory after the first and
+after the last is printed. The best of several passes counts; modes take turns.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     for name, rates in list(results.items())[:2]:
         for mode, rate in rates.items():
             print(f"{name:<9} {mode:<34} {rate:>10,.0f} images/s   {rate / rates['File mode']:.2f} of File mode")
-    for when, mib in results.get("memory", {}).items():
+    for when, mib in results.get("memory", {}).items():  # empty without a memory run
         print(f"memory    {when:<34} {mib:>10,.0f} MiB")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -136,24 +136,25 @@ def settings(data: Path, samples: int, epochs: int) -> dict[str, object]:
     }
 
 
-def training_rates(data: Path, folder: Path, epochs: int) -> dict[str, float]:
-    """Images per second of the best epoch of a training run in each mode."""
+def training_rates(data: Path, folder: Path, passes: int) -> dict[str, float]:
+    """Images per second of the best of several one-epoch training runs in each mode."""
     validation = first_samples(open_source(data), 256, folder / "validation.rec")
-    hyperparameters = settings(data, len(open_source(data)), epochs)
-    rates = {}
-    for mode, label in (("File", "File mode"), ("Pipe", "Pipe mode")):
-        prefix = folder / "training"
-        with writing(data, prefix, epochs):
-            run = train(
-                channels={"train": data if mode == "File" else prefix, "validation": validation},
-                input_data_config={"train": {"TrainingInputMode": mode}},
-                hyperparameters=hyperparameters,
-                output=folder / mode,
-                pipe_deadline=60,
-                quiet=True,
-            )
-        rates[label] = max(line["images_per_second"] for line in run.metrics)
-    return rates
+    hyperparameters = settings(data, len(open_source(data)), 1)
+    rates: dict[str, list[float]] = {"File mode": [], "Pipe mode": []}
+    for number in range(passes):
+        for mode, measured in rates.items():
+            prefix = folder / f"training{number}"
+            with writing(data, prefix, 1):
+                run = train(
+                    channels={"train": data if mode == "File mode" else prefix, "validation": validation},
+                    input_data_config={"train": {"TrainingInputMode": mode.split()[0]}},
+                    hyperparameters=hyperparameters,
+                    output=folder / f"{mode} {number}",
+                    pipe_deadline=60,
+                    quiet=True,
+                )
+            measured.append(run.metrics[0]["images_per_second"])
+    return {mode: max(measured) for mode, measured in rates.items()}
 
 
 def memory(data: Path, folder: Path, epochs: int, epoch_samples: int) -> dict[str, float]:

@@ -156,6 +156,11 @@ def test_channels_in_pipe_mode(data: Path) -> None:
 
 def test_what_does_not_go_with_pipes(data: Path) -> None:
     pipe = {"TrainingInputMode": "Pipe"}
+    for path in (data / "train" / "deep" / "part.rec", Path("/")):
+        with pytest.raises(
+            DataError, match=r"channel train, .*: in Pipe mode a channel is what the names of its FIFOs"
+        ):
+            open_channels({"train": path}, settings=parse_input_data_config({"train": pipe}))
     paths = {"train": data / "train", "train_lst": data / "train_lst"}
     with pytest.raises(DataError) as caught:
         open_channels(paths, settings=parse_input_data_config({"train": pipe, "train_lst": pipe, "validation": pipe}))

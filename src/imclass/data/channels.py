@@ -122,6 +122,12 @@ def _pipe(
     label_format: str,
     deadline_seconds: float,
 ) -> PipeChannel:
+    if not path.name or (path.exists() and not path.is_dir()):
+        raise DataError(
+            "in Pipe mode a channel is what the names of its FIFOs begin with, not a file or a folder of its own",
+            where=f"channel {name}, {printable(path)}",
+            fix="For FIFOs pipes/train_0, pipes/train_1, ... give pipes/train; for files use --input-mode File.",
+        )
     parameters = content_type.parameters if content_type else {}
     chosen = parameters.get("label-format", label_format).lower()
     if chosen not in LABEL_FORMATS:

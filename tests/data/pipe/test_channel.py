@@ -16,7 +16,7 @@ from tests.data.golden_files import write_records
 from tests.pipe_writer import writing
 
 RULES = LabelRules("multi-hot", 1000, multi_label=False)
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture

@@ -92,8 +92,11 @@ def test_the_wait_can_be_given_up(fifo: Path, tmp_path: Path) -> None:
 
 def test_gzip_is_decompressed_also_when_several_files_follow_one_another(fifo: Path) -> None:
     parts = [os.urandom(50_000), b"second"]
-    in_background(write, fifo, b"".join(map(gzip.compress, parts)), 4096, 0.0)
+    compressed = b"".join(map(gzip.compress, parts))
+    in_background(write, fifo, compressed, 4096, 0.0)
     assert read(fifo) == b"".join(parts)
+    in_background(write, fifo, gzip.compress(b"byte by byte"), 1, 0.005)
+    assert read(fifo) == b"byte by byte"
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:500] + b"x" + data[501:]])

@@ -204,15 +204,8 @@ class PipeChannel:
                 raise
 
     def _deal(self, one: Pass, outlets: Outlets, gives_up: GivesUp) -> Generator[Share]:
-        share_of_host = None
-        if one.samples is not None:
-            share_of_host = share_of_pass(one.samples, self._seat, is_sharded=self.is_sharded)
-        limit = None if share_of_host is None else len(share_of_host)
-        first_index = 0 if share_of_host is None else share_of_host.start
-        samples = self._samples(limit, one.rules, outlets, gives_up)
-        order = order_generator(one.seed, one.number, self._seat.host if self.is_sharded else 0)
-        ordered = shuffled(enumerate(samples, start=first_index), one.shuffle_buffer, order)
-
+        """Deal the samples of a pass out, round after round: send the others theirs, yield what is for this process."""
+        ordered = self._in_order(one, outlets, gives_up)
         length = round_length(one.batch_size, self._seat, is_sharded=self.is_sharded)
         places = places_of_round(one.batch_size, self._seat, is_sharded=self.is_sharded)
         dealt = 0
@@ -235,6 +228,16 @@ class PipeChannel:
     def _count(self, one: Pass, dealt: int) -> None:
         if one.samples is None:
             self.counted = dealt
+
+    def _in_order(self, one: Pass, outlets: Outlets, gives_up: GivesUp) -> Iterator[tuple[int, Sample]]:
+        """The samples that this host's pipe gives to a pass, shuffled, each with its place in the pass."""
+        generator = order_generator(one.seed, one.number, self._seat.host if self.is_sharded else 0)
+        if one.samples is None:
+            samples = enumerate(self._samples(None, one.rules, outlets, gives_up))
+        else:
+            share = share_of_pass(one.samples, self._seat, is_sharded=self.is_sharded)
+            samples = enumerate(self._samples(len(share), one.rules, outlets, gives_up), start=share.start)
+        return shuffled(samples, one.shuffle_buffer, generator)
 
     def _samples(self, limit: int | None, rules: LabelRules, outlets: Outlets, gives_up: GivesUp) -> Iterator[Sample]:
         """Yield the samples of the next FIFO, or of as many as it takes to have `limit`."""
