@@ -25,6 +25,7 @@ from imclass.data.recordio_idx import read_idx
 from imclass.data.recordio_index import RecordIndex, build_index
 from imclass.data.recordio_reader import Record, RecordFile, read_records
 from imclass.data.recordio_scan import Extents, RecordMap, scan
+from imclass.data.recordio_sequence import iterate_records
 from imclass.data.recordio_writer import encode_record
 from imclass.errors import ArtifactError, DataError, ImageError
 from imclass.images.decode import decode_with_header
@@ -53,6 +54,7 @@ def recordio(data: bytes) -> None:
         if streamed is None or extents is None:
             return
         assert [record.offset for record in streamed] == extents.offsets.tolist()
+        assert [bytes(record) for record in iterate_records(path)] == [record.payload for record in streamed]
         assert [len(record.parts) > 1 for record in streamed] == extents.split.tolist()
         for record, stored_bytes in zip(streamed, extents.stored_bytes.tolist(), strict=True):
             assert file.read(record.offset, stored_bytes) == record

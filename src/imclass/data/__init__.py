@@ -7,6 +7,7 @@ from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
 from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
 from imclass.data.recordio_reader import Record, read_records
+from imclass.data.recordio_sequence import iterate_records
 from imclass.data.recordio_writer import RecordWriter
 from imclass.data.source import Sample, Source, Subset
 from imclass.data.split import split
@@ -22,6 +23,7 @@ __all__ = [
     "Subset",
     "find_model",
     "find_split_folders",
+    "iterate_records",
     "open_channels",
     "open_pair",
     "open_source",
