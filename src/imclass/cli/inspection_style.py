@@ -1,4 +1,4 @@
-"""Style and behaviour of the page of `imclass inspect --html`. Without JavaScript it lacks only sorting and filtering."""
+"""Style and behaviour of the page of `imclass inspect --html`, which needs JavaScript only to sort and to filter."""
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --card: #f4f5f7; --line: #d8dce2; --text: #1f2430; --quiet: #667080;
