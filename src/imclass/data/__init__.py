@@ -9,6 +9,7 @@ from imclass.data.opening import open_pair, open_source
 from imclass.data.pipe import LabelRules, Pass, PipeChannel, Seat
 from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
 from imclass.data.recordio_reader import Record, read_records
+from imclass.data.recordio_sequence import iterate_records
 from imclass.data.recordio_writer import RecordWriter
 from imclass.data.source import ArrivedSamples, Sample, Source, Subset
 from imclass.data.split import split
@@ -30,6 +31,7 @@ __all__ = [
     "Subset",
     "find_model",
     "find_split_folders",
+    "iterate_records",
     "open_channels",
     "open_pair",
     "open_source",

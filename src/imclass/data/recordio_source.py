@@ -1,12 +1,13 @@
 """The `.rec` files of a folder, or one of them, as a source of samples."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data.recordio import place, unpack_image
+from imclass.data.recordio import image_of, place
 from imclass.data.recordio_index import load_index
 from imclass.data.recordio_reader import RecordFile
 from imclass.data.source import Sample, check_index
@@ -47,7 +48,7 @@ class RecordSource:
         self.ids: NDArray[np.uint64] = np.concatenate([index.ids for index in indexes])
         self._offsets = np.concatenate([index.extents.offsets for index in indexes])
         self._stored_bytes = np.concatenate([index.extents.stored_bytes for index in indexes])
-        self._first_records = np.cumsum([0, *(len(index) for index in indexes)])
+        self._first_records: list[int] = np.cumsum([0, *(len(index) for index in indexes)]).tolist()
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -59,11 +60,11 @@ class RecordSource:
         file = self._file(index)
         offset = int(self._offsets[index])
         record = file.read(offset, int(self._stored_bytes[index]))
-        image = unpack_image(record.payload, place(file.name, offset)).image
+        image = image_of(record.payload, lambda: place(file.name, offset))
         if not image:
             raise ImageError("the record holds no image bytes", where=place(file.name, offset))
-        return Sample(self.key(index), image, self.labels[index])
+        return Sample(f"{file.path.name}:{offset}", image, self.labels[index])
 
     def _file(self, index: int) -> RecordFile:
         check_index(index, len(self))
-        return self._files[int(np.searchsorted(self._first_records, index, side="right")) - 1]
+        return self._files[bisect_right(self._first_records, index) - 1]
