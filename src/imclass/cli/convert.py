@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from imclass.cli import messages
-from imclass.cli.parameters import ImageShape, Model, Quiet, shape_triple
+from imclass.cli.parameters import ImageShape, Model, Quiet, path_here, shape_triple
 
 
 class Target(StrEnum):
@@ -57,7 +57,7 @@ def command(
     if problems:
         raise ImageError(f"some images to compare on are missing:\n{listing(problems)}")
     assert to is Target.MXNET
-    conversion = convert_to_mxnet(model, output, paths, image_shape=shape)
+    conversion = convert_to_mxnet(path_here(model, quiet=quiet), output, paths, image_shape=shape)
     for words in conversion.left_out:
         messages.warning(f"not in the file: {words}")
     if not quiet:

@@ -11,7 +11,16 @@ import typer
 
 from imclass.cli import messages
 from imclass.cli.exit_status import USER_ERROR
-from imclass.cli.parameters import ClassNames, Device, ImageShape, Model, Threads, class_name_list, shape_triple
+from imclass.cli.parameters import (
+    ClassNames,
+    Device,
+    ImageShape,
+    Model,
+    Threads,
+    class_name_list,
+    path_here,
+    shape_triple,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +45,10 @@ class Answer:
 def command(
     model: Model,
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILES...", help="JPEG and PNG files, and folders of them.", show_default=False),
+        list[str],
+        typer.Argument(
+            metavar="FILES...", help="JPEG and PNG files, folders of them, and addresses of either.", show_default=False
+        ),
     ],
     *,
     top_k: Annotated[
@@ -67,8 +78,8 @@ def command(
 
     from imclass.inference.predictor import load
 
-    predictor = load(model, device=device, threads=threads, class_names=names, image_shape=shape)
-    paths, problems = find_images(files)
+    predictor = load(path_here(model), device=device, threads=threads, class_names=names, image_shape=shape)
+    paths, problems = find_images([path_here(file) for file in files])
     answers = _answers(predictor, paths, top_k, problems)
     if as_json:
         _print_lines(map(json_line, answers))

@@ -16,10 +16,12 @@ from imclass.cli.parameters import (
     LabelFormat,
     LabelFormatOption,
     Quiet,
+    Stream,
     Threads,
     attribute_pair,
-    named_paths,
+    named_places,
     pairs,
+    place_or_none,
 )
 from imclass.cli.raw_hyperparameters import gather
 
@@ -34,16 +36,17 @@ _DATA = "Data"
 def command(
     hyperparameters: dict[str, str],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest; also the "
+            "address of one: s3://, gs://, https://.",
             show_default=False,
         ),
     ] = None,
     *,
     validation: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
     ] = None,
     validation_split: Annotated[
@@ -58,11 +61,12 @@ def command(
     ] = None,
     image_root: ImageRoot = None,
     validation_image_root: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
     ] = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    stream: Stream = False,
     channel: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,7 +85,7 @@ def command(
         ),
     ] = None,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
             help="Go on from this model (model.tar.gz, its folder, or MXNet's PREFIX-symbol.json).",
@@ -147,6 +151,8 @@ def command(
     imclass train --channel train=train/ --channel validation=val/ --hyperparameters hp.json --output run4
 
     torchrun --nproc-per-node 8 -m imclass train photos --output run5
+
+    imclass train s3://bucket/train.rec --stream --output run6
     """
     if source is not None and channel:
         raise typer.BadParameter("give either SOURCE or --channel, not both")
@@ -154,7 +160,7 @@ def command(
         raise typer.BadParameter("give SOURCE, the training images, or --channel train=PATH")
     if content_type and not channel:
         raise typer.BadParameter("--content-type belongs to --channel")
-    channels = named_paths("--channel", channel) if channel else None
+    channels = named_places("--channel", channel) if channel else None
     content_types = pairs("--content-type", content_type) if content_type else None
     attributes = attribute_pair(attribute_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
@@ -162,18 +168,19 @@ def command(
     from imclass.training import train
 
     run = train(
-        source,
+        place_or_none(source),
         output=output,
-        validation=validation,
+        validation=place_or_none(validation),
         validation_split=validation_split,
         channels=channels,
         content_types=content_types,
-        model=model,
+        model=place_or_none(model),
         pretrained=pretrained,
-        image_root=image_root,
-        validation_image_root=validation_image_root,
+        image_root=place_or_none(image_root),
+        validation_image_root=place_or_none(validation_image_root),
         attribute_names=attributes,
         label_format=label_format.value,
+        stream=stream,
         hyperparameters=values,
         resume=resume,
         threads=threads,

@@ -3,11 +3,14 @@
 from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
+from imclass.data.in_advance import in_advance
+from imclass.data.location import check_stream, local_path, located
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
 from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
 from imclass.data.recordio_reader import Record, read_records
 from imclass.data.recordio_writer import RecordWriter
+from imclass.data.remote.addresses import is_remote
 from imclass.data.source import Sample, Source, Subset
 from imclass.data.split import split
 
@@ -20,8 +23,13 @@ __all__ = [
     "Sample",
     "Source",
     "Subset",
+    "check_stream",
     "find_model",
     "find_split_folders",
+    "in_advance",
+    "is_remote",
+    "local_path",
+    "located",
     "open_channels",
     "open_pair",
     "open_source",

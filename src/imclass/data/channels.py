@@ -21,8 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imclass.data.image_files import printable
+from imclass.data.location import local_path, shown_name
 from imclass.data.names import nearest
 from imclass.data.opening import (
     Format,
@@ -35,6 +37,9 @@ from imclass.data.opening import (
 )
 from imclass.data.source import Source
 from imclass.errors import DataError, listing
+
+if TYPE_CHECKING:
+    from imclass.data.location import Place
 
 CHANNELS = ("train", "validation", "train_lst", "validation_lst", "model")
 RECORDIO_TYPE = "application/x-recordio"
@@ -69,7 +74,7 @@ class ContentType:
 
 
 def open_channels(
-    channels: Mapping[str, Path],
+    channels: "Mapping[str, Place]",
     *,
     content_types: Mapping[str, str] | None = None,
     image_root: str | Path | None = None,
@@ -95,13 +100,13 @@ def open_channels(
     types = {name: parse_content_type(text) for name, text in (content_types or {}).items()}
     _check_names(channels, types)
     options = Options(
-        image_root=Path(image_root) if image_root is not None else None,
+        image_root=local_path(image_root) if image_root is not None else None,
         attribute_names=attribute_names,
         label_format=label_format,
         num_classes=num_classes,
         class_names=tuple(class_names) if class_names is not None else None,
     )
-    model = find_model(channels["model"]) if "model" in channels else None
+    model = find_model(_local("model", channels)) if "model" in channels else None
     train = _recognise_channel("train", channels, types, options)
     if "validation" not in channels:
         return Channels(open_recognised(*train), None, model)
@@ -118,7 +123,15 @@ def parse_content_type(text: str) -> ContentType:
     return ContentType(media_type.strip().lower(), {name.lower(): value for name, value in parameters})
 
 
-def _check_names(channels: Mapping[str, Path], types: Mapping[str, ContentType]) -> None:
+def _local(name: str, channels: "Mapping[str, Place]") -> Path:
+    """The path of a channel that cannot be streamed."""
+    place = channels[name]
+    if not isinstance(place, str | Path):
+        raise DataError("only the channels train and validation can be streamed", where=f"channel {name}")
+    return local_path(place)
+
+
+def _check_names(channels: "Mapping[str, Place]", types: Mapping[str, ContentType]) -> None:
     problems = [
         f"unknown channel {name!r}{nearest(name, CHANNELS)}"
         for name in dict.fromkeys([*channels, *types])
@@ -143,20 +156,23 @@ def _check_names(channels: Mapping[str, Path], types: Mapping[str, ContentType])
 
 
 def _recognise_channel(
-    name: str, channels: Mapping[str, Path], types: Mapping[str, ContentType], options: Options
+    name: str, channels: "Mapping[str, Place]", types: Mapping[str, ContentType], options: Options
 ) -> tuple[Recognised, Options]:
     """Find out what a channel holds, and how to open it."""
-    path = channels[name]
+    place = channels[name]
     content_type = types.get(name, ContentType("", {}))
     options = replace(options, label_format=content_type.parameters.get("label-format", options.label_format).lower())
-    list_channel = channels.get(f"{name}_lst")
+    if not isinstance(place, str | Path):
+        return recognise(place), options
+    path = local_path(place)
     records = files_with_suffix(path, ".rec", deep=True) if path.is_dir() else []
-    if list_channel is not None and not (records and content_type.media_type == RECORDIO_TYPE):
+    if f"{name}_lst" in channels and not (records and content_type.media_type == RECORDIO_TYPE):
+        list_channel = _local(f"{name}_lst", channels)
         chosen = _only_file(list_channel, f"{name}_lst", ".lst")
         root = path if path.is_dir() else path.parent
-        return Recognised(printable(list_channel), Format.LIST, (chosen,)), replace(options, image_root=root)
+        return Recognised(shown_name(list_channel), Format.LIST, (chosen,)), replace(options, image_root=root)
     if records:
-        return Recognised(printable(path), Format.RECORDIO, tuple(records)), options
+        return Recognised(shown_name(path), Format.RECORDIO, tuple(records)), options
     return recognise(path), options
 
 

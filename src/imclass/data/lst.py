@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data.image_files import ImageFiles, path_problem
+from imclass.data.location import folder_of_origin, remote_images, shown_name
 from imclass.errors import DataError, listing
 
 INDEX_DIGITS = 18
@@ -46,7 +47,8 @@ class _Line:
 
 
 def open_lst(path: Path, name: str, image_root: Path | None = None) -> ImageFiles:
-    """Open a `.lst` file as a source.
+    """Open a `.lst` file as a source. Images on other machines are fetched: addresses in the list, and all images of a
+    list that was fetched itself.
 
     Args:
         name: what the user typed.
@@ -56,7 +58,9 @@ def open_lst(path: Path, name: str, image_root: Path | None = None) -> ImageFile
         DataError: as `read_lst`, or none of the first 20 images exists.
     """
     image_list = read_lst(path)
-    source = ImageFiles(name, image_root or path.parent, image_list.paths, image_list.labels, None)
+    base = None if image_root else folder_of_origin(path)
+    places = remote_images(image_list.paths, base, shown_name(path))
+    source = ImageFiles(name, image_root or path.parent, image_list.paths, image_list.labels, None, places)
     source.check_first_files("Name the folder that the paths of the list start from: --image-root FOLDER.")
     return source
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import find_model
+from imclass.data import find_model, is_remote, local_path
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import thread_count
@@ -39,6 +39,7 @@ def train(
     validation_image_root: str | Path | None = None,
     attribute_names: tuple[str, str] | None = None,
     label_format: str = "multi-hot",
+    stream: bool = False,
     hyperparameters: Mapping[str, object] | None = None,
     resume: bool = False,
     threads: int = 0,
@@ -50,7 +51,8 @@ def train(
 
     Args:
         source: a folder with one folder of images a class, a `.rec` or a folder of them, a `.lst`, or an augmented
-            manifest. Training then starts from the modern recipe, and what is not given is chosen from the data.
+            manifest, or the address of one as text (`s3://`, `gs://`, `https://`). Training then starts from the
+            modern recipe, and what is not given is chosen from the data.
         output: folder for the model file, metrics, events and checkpoints; made when missing.
         validation: images to validate on, of the same kinds; without it a part of `source` is set aside.
         validation_split: that part, between 0 and 1, stratified by class (default 0.2).
@@ -63,6 +65,7 @@ def train(
         validation_image_root: the same for the validation list.
         attribute_names: image and label attribute of a manifest.
         label_format: "multi-hot" or "class-id", for manifests.
+        stream: read `.rec` addresses while training, rather than fetching them first.
         hyperparameters: by name, as strings or values. `recipe=sagemaker` starts from the original's defaults.
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
@@ -77,27 +80,32 @@ def train(
         UserError: anything that the caller can put right; internal faults raise other exceptions.
     """
     request = DataRequest(
-        source=_path(source),
-        validation=_path(validation),
+        source=_place(source),
+        validation=_place(validation),
         validation_split=validation_split,
-        channels={name: Path(path) for name, path in (channels or {}).items()},
+        channels=dict(channels or {}),
         content_types=content_types or {},
-        image_root=_path(image_root),
-        validation_image_root=_path(validation_image_root),
+        image_root=image_root,
+        validation_image_root=validation_image_root,
         attribute_names=attribute_names,
         label_format=label_format,
+        stream=stream,
     )
     most_threads = thread_count(threads)
     if str(output) == "":
         raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
+    given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
+    goes_on = "model" in request.channels or model is not None
+    typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
+    # Before the processes join: these wait for each other with a deadline, and a download may take longer.
+    request = request.at_hand(quiet)
+    model, pretrained = (None if place is None else local_path(place, quiet=quiet) for place in (model, pretrained))
     with (
         join(device) as processes,
         console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
     ):
-        given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
-        initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
-        typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
+        initial_model = model_of(request) or model
         # The model's own shape counts where it says one; models of MXNet may not.
         shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
         old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
@@ -114,7 +122,7 @@ def train(
                 data.train,
                 chooses=not channels and typed.recipe == "modern",
                 initial_model=initial_model,
-                pretrained=_path(pretrained),
+                pretrained=pretrained,
                 processes=processes,
             )
         settings = fill_in(settings, data, weights, initial_model)
@@ -234,6 +242,17 @@ def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path
     if initial_model is None:
         return "resnet_v2"
     return artifact.read_description(initial_model, image_shape=settings.image_shape).network
+
+
+def model_of(request: DataRequest) -> Path | None:
+    """The model in the channel of that name, if there is one."""
+    place = request.channels.get("model")
+    return find_model(place) if isinstance(place, Path) else None
+
+
+def _place(place: str | Path | None) -> str | Path | None:
+    """An address stays text; a path becomes one, so that "" is no place."""
+    return place if place is None or is_remote(place) else Path(place)
 
 
 def _path(path: str | Path | None) -> Path | None:
