@@ -74,18 +74,18 @@ def read_lst(path: Path) -> ImageList:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(f"cannot be read: {error.strerror}", where=shown_name(path)) from error
     problems: list[str] = []
     lines = list(_good_lines(text, problems))
     problems += _different_widths(lines) + _repeated_indices(lines)
     if problems:
         raise DataError(
             "bad lines in the list\n" + listing(problems),
-            where=str(path),
+            where=shown_name(path),
             fix="A line is: index TAB label [TAB label ...] TAB path.",
         )
     if not lines:
-        raise DataError("the list is empty", where=str(path))
+        raise DataError("the list is empty", where=shown_name(path))
     return ImageList(
         np.array([line.index for line in lines], np.int64),
         np.array([line.labels for line in lines], np.float32),

@@ -133,7 +133,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(f"cannot be read: {error.strerror}", where=shown_name(path)) from error
     for number, line in enumerate(content.decode("utf-8-sig", "surrogateescape").split("\n"), start=1):
         if line.strip():
             yield number, line

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from imclass.data.location import shown_name
 from imclass.data.recordio import place, unpack_image
 from imclass.data.recordio_index import RecordIndex, load_index
 from imclass.data.recordio_reader import Record, RecordFile
@@ -103,5 +104,5 @@ class RecordSource(IndexedRecords):
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        files = [RecordFile(path) for path in paths]
+        files = [RecordFile(path, shown_name(path)) for path in paths]
         super().__init__(files, [load_index(file) for file in files], name)

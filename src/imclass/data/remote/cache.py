@@ -166,14 +166,14 @@ def _prepare(partial: Path, wanted: Sequence[Wanted]) -> None:
 
 def _take_over(place: Path, partial: Path, wanted: Sequence[Wanted]) -> list[Wanted]:
     """Link what other snapshots hold unchanged; return the rest."""
-    known = {row: path for folder in _snapshots(place) for row, path in _held_by(folder)}
+    known = {row: path for folder in _snapshots(place) if folder != partial for row, path in _held_by(folder)}
     missing = []
     for one in wanted:
         target = partial / FILES / one.path
         if _has_size(target, one.file.size):
             continue  # done before an interruption
         source = known.get((one.file.key, one.file.size, one.file.version))
-        if source is None or not _has_size(source, one.file.size):
+        if source is None:
             missing.append(one)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,8 @@ def _held_by(folder: Path) -> Iterator[tuple[tuple[str, int, str], Path]]:
     except (FileNotFoundError, ValueError):
         return
     for path, key, size, version in rows:
-        yield (key, size, version), folder / FILES / path
+        if _has_size(folder / FILES / path, size):
+            yield (key, size, version), folder / FILES / path
 
 
 def _link(source: Path, target: Path, temporary: Path) -> None:
