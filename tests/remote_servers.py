@@ -1,6 +1,7 @@
 """Servers on this machine for tests of remote data: S3's protocol in a process of its own, and a web server."""
 
 import functools
+import hashlib
 import http.server
 import re
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
@@ -75,8 +78,12 @@ class Bucket:
         return f"s3://{self.name}/{key}"
 
 
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with ETag and ranges, or without either."""
+    """Files of a folder, with ETag and ranges, or without either; and its folders as Google's buckets."""
 
     protocol_version = "HTTP/1.1"
     requests: list[str]
@@ -93,14 +100,34 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(with_body=True)
 
+    def _list(self, bucket: str, prefix: str) -> None:
+        """Google's listing of a bucket: a folder of the folder."""
+        root = Path(self.directory, bucket)
+        objects = "".join(
+            f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>"
+            f"<ETag>{escape(_etag(path.read_bytes()))}</ETag><Size>{path.stat().st_size}</Size></Contents>"
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and (key := path.relative_to(root).as_posix()).startswith(prefix)
+        )
+        content = f"<ListBucketResult>{objects}<IsTruncated>false</IsTruncated></ListBucketResult>".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     def _answer(self, *, with_body: bool) -> None:
+        parts = urlsplit(self.path)
+        query = parse_qs(parts.query)
+        if "list-type" in query:
+            self._list(unquote(parts.path).strip("/"), query.get("prefix", [""])[0])
+            return
         self.requests.append(" ".join(filter(None, (self.command, self.headers.get("Range")))))
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
             return
         content = path.read_bytes()
-        etag = f'"{hash(content):x}"'
+        etag = _etag(content)
         if not self.plain and self.headers.get("If-Match", etag) != etag:
             self.send_error(412)
             return
@@ -114,6 +141,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_response(200)
         if not self.plain:
             self.send_header("ETag", etag)
+            self.send_header("Last-Modified", self.date_time_string(path.stat().st_mtime))
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
         if with_body:

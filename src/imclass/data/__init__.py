@@ -10,7 +10,6 @@ from imclass.data.opening import open_pair, open_source
 from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
 from imclass.data.recordio_reader import Record, read_records
 from imclass.data.recordio_writer import RecordWriter
-from imclass.data.remote.addresses import is_remote
 from imclass.data.source import Sample, Source, Subset
 from imclass.data.split import split
 
@@ -27,7 +26,6 @@ __all__ = [
     "find_model",
     "find_split_folders",
     "in_advance",
-    "is_remote",
     "local_path",
     "located",
     "open_channels",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from imclass.data.image_files import printable
 from imclass.data.remote.addresses import SCHEMES, Address, is_remote
@@ -12,7 +12,7 @@ from imclass.errors import DataError
 if TYPE_CHECKING:
     from imclass.data.remote.locating import StreamedSource
 
-    Place = str | Path | StreamedSource
+    Place: TypeAlias = str | Path | StreamedSource
     """A path, an address as text, or what `located` makes of an address that is to be streamed."""
 
 

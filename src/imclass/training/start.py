@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import find_model, is_remote, local_path
+from imclass.data import find_model, local_path
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import thread_count
@@ -252,7 +252,7 @@ def model_of(request: DataRequest) -> Path | None:
 
 def _place(place: str | Path | None) -> str | Path | None:
     """An address stays text; a path becomes one, so that "" is no place."""
-    return place if place is None or is_remote(place) else Path(place)
+    return place if place is None or "://" in str(place) else Path(place)
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -4,7 +4,7 @@
 
     IMCLASS_CACHE/remote/              ~/.cache/imclass/remote without the variable
       s3-bucket-1f0c.../               one folder for each address and endpoint
-        address                        the address, for messages
+        address                        JSON: scheme, bucket or host, and key
         lock                           held by the one process that fetches
         current                        JSON: the newest snapshot, and when its objects were compared
         5b7d.../                       a snapshot; its name is the hash of all keys, sizes and ETags
@@ -112,7 +112,8 @@ def _compared_since(place: Path, asked: int) -> Path | None:
 
 def _updated(place: Path, request: Request, sign_of_life: Callable[[], None]) -> Path:
     """The snapshot of the objects as they are now."""
-    _write(place / ADDRESS, str(request.base).encode())
+    base = request.base
+    _write(place / ADDRESS, json.dumps([base.scheme, base.container, base.key]).encode())
     wanted = request.list_objects()
     compared = time.time_ns()
     snapshot = place / _digest(wanted)

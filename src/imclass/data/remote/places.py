@@ -1,9 +1,10 @@
 """Where the cache of remote data is, and what a path in it is a copy of."""
 
+import json
 import os
 from pathlib import Path
 
-from imclass.data.remote.addresses import Address, parse_address
+from imclass.data.remote.addresses import Address
 from imclass.errors import DataError
 
 VARIABLE = "IMCLASS_CACHE"
@@ -29,7 +30,7 @@ def origin(path: Path) -> Address | None:
         return None
     note = cache_folder() / parts[0] / ADDRESS
     try:
-        base = parse_address(note.read_text())
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(note), fix="Remove its folder.") from error
+        base = Address(*json.loads(note.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError("the note of an address is damaged", where=str(note), fix="Remove its folder.") from error
     return base / "/".join(parts[3:]) if len(parts) > 3 else base

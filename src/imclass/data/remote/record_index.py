@@ -113,7 +113,7 @@ def _index(file: StreamedFile, entries: list[_Entry]) -> RecordIndex:
 
 
 def _all_records(file: StreamedFile) -> Iterator[_Entry]:
-    with closing(RangeStream(file)) as stream:
+    with closing(RangeStream(file, 0, file.record.size)) as stream:
         for record in read_records(stream, file.name):
             yield _entry(file, record.offset, record.parts, record.payload)
 
@@ -131,32 +131,36 @@ def _entry(file: StreamedFile, offset: int, parts: tuple[tuple[int, int], ...], 
 
 
 def _listed_records(file: StreamedFile, listed: ListedOffsets) -> Iterator[_Entry]:
-    """Read the beginnings of the listed records."""
+    """Read the beginnings of the listed records; the few that need more are read in full afterwards."""
     starts = listed.offsets
     sizes = np.minimum(BEGINNING_BYTES, file.record.size - starts)
     ahead = ReadAhead(lambda _, start, stop: file.read_bytes(start, stop), np.zeros_like(starts), starts, sizes)
     begins = np.ones(len(starts), np.bool_)
-    entries = []
+    entries: list[_Entry | None] = []
     try:
         for piece in range(len(starts)):
             if piece % BEGINNINGS_AT_A_TIME == 0:
                 ahead.announce(range(piece, min(piece + 2 * BEGINNINGS_AT_A_TIME, len(starts))))
-            entry = _listed_record(file, int(starts[piece]), ahead.take(piece))
-            begins[piece] = entry is not None
-            if entry is not None:
-                entries.append(entry)
+            beginning = ahead.take(piece)
+            begins[piece] = _begins_record(beginning)
+            entries.append(_from_beginning(file, int(starts[piece]), beginning) if begins[piece] else None)
     finally:
         ahead.forget()
     check_begins(listed, begins, file.name)
-    yield from entries
+    limits = np.append(starts[1:], file.record.size)
+    for start, limit, entry in zip(starts.tolist(), limits.tolist(), entries, strict=True):
+        yield entry or _in_full(file, start, limit)
 
 
-def _listed_record(file: StreamedFile, offset: int, beginning: memoryview) -> _Entry | None:
-    """Index one record from its first bytes; None if none begins here."""
+def _begins_record(beginning: memoryview) -> bool:
     magic, word = PART_HEAD.unpack_from(beginning)
+    return magic == MAGIC and word >> LENGTH_BITS in (PartKind.WHOLE, PartKind.FIRST)
+
+
+def _from_beginning(file: StreamedFile, offset: int, beginning: memoryview) -> _Entry | None:
+    """Index a record from its first bytes; None if it has several parts, or more labels than these bytes hold."""
+    _, word = PART_HEAD.unpack_from(beginning)
     kind, length = word >> LENGTH_BITS, word & LENGTH_MASK
-    if magic != MAGIC or kind not in (PartKind.WHOLE, PartKind.FIRST):
-        return None
     end = offset + PART_HEAD.size + length + padding(length)
     if end > file.record.size:
         raise cut_part(length, end - file.record.size, place(file.name, offset))
@@ -164,9 +168,12 @@ def _listed_record(file: StreamedFile, offset: int, beginning: memoryview) -> _E
     labels_end = IMAGE_HEADER.size
     if len(payload) >= IMAGE_HEADER.size:
         labels_end += 4 * ImageHeader.unpack(payload, place(file.name, offset)).flag
-    if kind == PartKind.WHOLE and (labels_end <= len(payload) or len(payload) == length):
-        return _entry(file, offset, ((kind, length),), payload)
-    # A record in several parts, or with more labels than fit in what was read: rare, so read in full.
-    with closing(RangeStream(file, offset)) as stream:
+    is_enough = kind == PartKind.WHOLE and (labels_end <= len(payload) or len(payload) == length)
+    return _entry(file, offset, ((kind, length),), payload) if is_enough else None
+
+
+def _in_full(file: StreamedFile, offset: int, limit: int) -> _Entry:
+    """Index a record from all its bytes, which end where the next listed record begins, or before."""
+    with closing(RangeStream(file, offset, limit)) as stream:
         record = next(read_records(stream, file.name, offset))
     return _entry(file, offset, record.parts, record.payload)

@@ -70,11 +70,11 @@ class StreamedFile:
 
 
 class RangeStream:
-    """The bytes of an object from some place on, read in large windows, several at a time."""
+    """The bytes of an object between two places, read in large windows, several at a time."""
 
-    def __init__(self, file: StreamedFile, start: int = 0) -> None:
-        starts = np.arange(start, file.record.size, WINDOW_BYTES)
-        sizes = np.minimum(WINDOW_BYTES, file.record.size - starts)
+    def __init__(self, file: StreamedFile, start: int, stop: int) -> None:
+        starts = np.arange(start, stop, WINDOW_BYTES)
+        sizes = np.minimum(WINDOW_BYTES, stop - starts)
         self._ahead = ReadAhead(
             lambda _, start, stop: file.read_bytes(start, stop),
             np.zeros_like(starts),
