@@ -57,6 +57,7 @@ def test_the_shortest_command(recorder: Recorder) -> None:
         "validation_image_root": None,
         "attribute_names": None,
         "label_format": "multi-hot",
+        "stream": False,
         "hyperparameters": {},
         "resume": False,
         "threads": 0,
