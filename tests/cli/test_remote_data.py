@@ -63,7 +63,9 @@ def test_train_evaluate_and_predict_from_a_bucket(bucket: Bucket, photos: Path, 
     assert (report["samples"], report["source"]) == (48, bucket.address("photos"))
     assert "photos: " not in evaluated.stderr, "unchanged: nothing is fetched"
     predicted = run("predict", model, bucket.address("photos/dots/003.png"), "--device", "cpu", "--json")
-    assert json.loads(predicted.stdout)["predictions"][0]["probability"] > 0
+    answer = json.loads(predicted.stdout)
+    assert answer["path"] == bucket.address("photos/dots/003.png")
+    assert answer["predictions"][0]["probability"] > 0
 
 
 def test_streamed_training_gives_the_result_of_the_file(bucket: Bucket, photos: Path, tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ class Answer:
     """What a model says of one image.
 
     Attributes:
-        path: the image, as the user named it.
+        path: the image, as the user named it: the address of one that was fetched.
         classes: (class number, class name, probability 0 to 1), the likeliest first.
     """
 
-    path: Path
+    path: Path | str
     classes: tuple[tuple[int, str, float], ...]
 
 
@@ -126,7 +126,14 @@ def _answers(predictor: "Predictor", paths: Sequence[Path], top_k: int, problems
     for batch in predictor.predict_batches(paths):
         problems += [str(error) for _, error in batch.unreadable]
         for index, probabilities in zip(batch.indices, batch.probabilities, strict=True):
-            yield Answer(paths[index], likeliest(probabilities, predictor.class_names, top_k))
+            yield Answer(_as_named(paths[index]), likeliest(probabilities, predictor.class_names, top_k))
+
+
+def _as_named(path: Path) -> Path | str:
+    from imclass.data.remote.places import origin
+
+    address = origin(path)
+    return path if address is None else str(address)
 
 
 def likeliest(

@@ -86,6 +86,14 @@ def test_an_index_comes_along(bucket: Bucket) -> None:
     assert contents(local_path(bucket.address("train.rec")).parent) == {"train.rec": b"records", "train.idx": b"index"}
 
 
+def test_who_may_not_list_can_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a signature, S3 answers "denied" both for what is private and for what is missing.
+    bucket.put("train.rec", b"records", ACL="public-read")
+    bucket.put("train.idx", b"private")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    assert contents(local_path(bucket.address("train.rec")).parent) == {"train.rec": b"records"}
+
+
 def test_names_in_messages_are_addresses(bucket: Bucket) -> None:
     bucket.put("lists/bad.lst", b"0\tx\ta.jpg\n")
     with pytest.raises(DataError, match="bad lines in the list") as caught:

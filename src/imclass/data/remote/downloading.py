@@ -14,7 +14,7 @@ from imclass.data.remote.stores import RemoteFile, Store
 from imclass.errors import DataError
 
 CONNECTIONS = 16
-PART_BYTES = 16 << 20
+PART_BYTES = 8 << 20
 """Larger objects are fetched in parts of this size, side by side; memory is at most CONNECTIONS of them."""
 
 ROOM_NEEDED = "Make room, or name another folder for the cache: IMCLASS_CACHE."

@@ -40,6 +40,10 @@ class MissingObjectError(DataError):
     """There is no such object."""
 
 
+class AccessDeniedError(DataError):
+    """The credentials, or the lack of any, do not allow this."""
+
+
 class RangesNotServedError(DataError):
     """A web server that ignores range requests."""
 
@@ -72,7 +76,7 @@ def fault(error: Exception, address: Address) -> DataError:
         return DataError("the bucket is in another region", where=where, fix="Set AWS_REGION to that of the bucket.")
     denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
     if denied or code == "AccessDenied" or "403 Forbidden" in text:
-        return DataError("access is denied", where=where, fix=CREDENTIALS.get(address.scheme))
+        return AccessDeniedError("access is denied", where=where, fix=CREDENTIALS.get(address.scheme))
     if isinstance(error, exceptions.InvalidPathError):
         return DataError(
             f"a name that cannot become a file: {_first_line(text)}",

@@ -7,6 +7,7 @@ from pathlib import Path
 from imclass.data.remote.addresses import Address, parse_address
 from imclass.data.remote.cache import Request, fetch
 from imclass.data.remote.downloading import Wanted
+from imclass.data.remote.faults import AccessDeniedError
 from imclass.data.remote.naming import check_names
 from imclass.data.remote.records import StreamedFile
 from imclass.data.remote.stores import RemoteFile, Store
@@ -92,8 +93,17 @@ def _single(address: Address, store: Store) -> list[RemoteFile] | None:
         return None
     if address.suffix != RECORDS:
         return [found]
-    beside = store.find(address.key[: -len(RECORDS)] + INDEX)
+    beside = _find_beside(address.key[: -len(RECORDS)] + INDEX, store)
     return [found, beside] if beside is not None else [found]
+
+
+def _find_beside(key: str, store: Store) -> RemoteFile | None:
+    """An object that need not be there. Who may not list a bucket is told "denied" of what is missing, and a signed
+    link opens one file only."""
+    try:
+        return store.find(key)
+    except AccessDeniedError:
+        return None
 
 
 def _below(address: Address, store: Store) -> list[Wanted]:
