@@ -58,6 +58,7 @@ def test_the_shortest_command(recorder: Recorder) -> None:
         "attribute_names": None,
         "label_format": "multi-hot",
         "class_names": None,
+        "stream": False,
         "hyperparameters": {},
         "resume": False,
         "threads": 0,

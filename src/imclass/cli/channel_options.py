@@ -1,7 +1,7 @@
 """What is said about channels: a file as SageMaker writes it, and options that go before it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import typer
@@ -15,7 +15,7 @@ _FORM = 'Write an object for each channel, for example {"train": {"TrainingInput
 Config = dict[str, dict[str, str]]
 
 
-def channel_config(file: Path | None, input_modes: Sequence[str], channels: Mapping[str, Path]) -> Config | None:
+def channel_config(file: Path | None, input_modes: Sequence[str], channels: Collection[str]) -> Config | None:
     """Put the settings of channels together; `--input-mode` beats the file.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from imclass.cli import messages
-from imclass.cli.parameters import ClassNames, ImageShape, Model, Quiet, class_name_list, shape_triple
+from imclass.cli.parameters import ClassNames, ImageShape, Model, Quiet, class_name_list, path_here, shape_triple
 
 
 class Target(StrEnum):
@@ -75,7 +75,8 @@ def command(
     paths, problems = find_images(images or [])
     if problems:
         raise ImageError(f"some images to compare on are missing:\n{listing(problems)}")
-    conversion = convert(model, output, to.value, paths, class_names=names, image_shape=shape, dtype=dtype.value)
+    here = path_here(model, quiet=quiet)
+    conversion = convert(here, output, to.value, paths, class_names=names, image_shape=shape, dtype=dtype.value)
     for words in conversion.left_out:
         messages.warning(f"not in the file: {words}")
     if not quiet:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imclass.data import Source
+from imclass.data import Source, in_advance
 from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import Value, recipe_defaults
 from imclass.images import dimensions
@@ -48,11 +48,12 @@ def look_at(source: Source, *, on_gpu: bool, seed: int = 0) -> Facts:
     count = min(len(source), LOOKED_AT)
     indices = np.random.Generator(np.random.Philox(seed)).choice(len(source), count, replace=False)
     sizes, reasons = [], []
-    for index in indices:
-        try:
-            sizes.append(dimensions(source[int(index)].image))
-        except ImageError as error:
-            reasons.append(str(error))
+    with in_advance(source, indices.reshape(-1, 1), lambda one: one) as groups:
+        for (index,) in groups:
+            try:
+                sizes.append(dimensions(source[int(index)].image))
+            except ImageError as error:
+                reasons.append(str(error))
     if not sizes:
         raise DataError(f"none of {count} images looked at can be read; the first: {reasons[0]}", where=source.name)
     return facts_of(sizes, source, on_gpu=on_gpu)

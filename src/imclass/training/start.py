@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import PipeChannel, find_model, parse_input_data_config
+from imclass.data import PipeChannel, find_model, local_path, parse_input_data_config
 from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
@@ -52,6 +52,7 @@ def train(
     attribute_names: tuple[str, str] | None = None,
     label_format: str = "multi-hot",
     class_names: Sequence[str] | None = None,
+    stream: bool = False,
     hyperparameters: Mapping[str, object] | None = None,
     resume: bool = False,
     threads: int = 0,
@@ -63,7 +64,8 @@ def train(
 
     Args:
         source: a folder with one folder of images a class, a `.rec` or a folder of them, a `.lst`, or an augmented
-            manifest. Training then starts from the modern recipe, and what is not given is chosen from the data.
+            manifest, or the address of one as text (`s3://`, `gs://`, `https://`). Training then starts from the
+            modern recipe, and what is not given is chosen from the data.
         output: folder for the model file, metrics, events and checkpoints; made when missing.
         validation: images to validate on, of the same kinds; without it a part of `source` is set aside.
         validation_split: that part, between 0 and 1, stratified by class (default 0.2).
@@ -81,6 +83,7 @@ def train(
         label_format: "multi-hot" or "class-id", for manifests.
         class_names: names in the order of the class numbers, for data or a model without names; with names of their
             own, both must agree.
+        stream: read `.rec` addresses while training, rather than fetching them first.
         hyperparameters: by name, as strings or values. `recipe=sagemaker` starts from the original's defaults.
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
@@ -97,36 +100,41 @@ def train(
     channel_settings = parse_input_data_config(input_data_config or {})
     types = {name: one.content_type for name, one in channel_settings.items() if one.content_type is not None}
     request = DataRequest(
-        source=_path(source),
-        validation=_path(validation),
+        source=_place(source),
+        validation=_place(validation),
         validation_split=validation_split,
-        channels={name: Path(path) for name, path in (channels or {}).items()},
+        channels=dict(channels or {}),
         content_types={**types, **(content_types or {})},
         channel_settings=channel_settings,
         pipe_deadline=pipe_deadline,
-        image_root=_path(image_root),
-        validation_image_root=_path(validation_image_root),
+        image_root=image_root,
+        validation_image_root=validation_image_root,
         attribute_names=attribute_names,
         label_format=label_format,
+        stream=stream,
     )
     most_threads = thread_count(threads)
     if str(output) == "":
         raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
+    values = with_class_count(hyperparameters or {}, class_names)
+    given = with_recipe(values, "sagemaker" if channels else "modern")
+    goes_on = "model" in request.channels or model is not None
+    typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
+    # Before the processes join: these wait for each other with a deadline, and a download may take longer.
+    request = request.at_hand(quiet)
+    model, pretrained = (None if place is None else local_path(place, quiet=quiet) for place in (model, pretrained))
     with (
         join(device) as processes,
         console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
         ExitStack() as stack,
     ):
-        values = with_class_count(hyperparameters or {}, class_names)
-        given = with_recipe(values, "sagemaker" if channels else "modern")
-        initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
-        typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
+        initial_model = model_of(request) or model
         # The model's own shape counts where it says one; models of MXNet may not.
         shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
         old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
         known = known_class_names(class_names, typed.num_classes, old, initial_model)
-        check_family(typed, old, _path(pretrained))
+        check_family(typed, old, pretrained)
         prepare_output(output, resume, processes)
         resumes = resume and processes.any((output / LAST).exists())
         if resumes:
@@ -145,7 +153,7 @@ def train(
                 data.train,
                 chooses=not channels and typed.recipe == "modern",
                 initial_model=old,
-                pretrained=_path(pretrained),
+                pretrained=pretrained,
                 processes=processes,
             )
         settings = fill_in(settings, data, weights, old)
@@ -284,6 +292,17 @@ def _family(settings: Hyperparameters, weights: Path | None, initial_model: arti
     if weights:
         return models.family_of(weights)
     return "resnet_v2" if initial_model is None else initial_model.network
+
+
+def model_of(request: DataRequest) -> Path | None:
+    """The model in the channel of that name, if there is one."""
+    place = request.channels.get("model")
+    return find_model(place) if isinstance(place, Path) else None
+
+
+def _place(place: str | Path | None) -> str | Path | None:
+    """An address stays text; a path becomes one, so that "" is no place."""
+    return place if place is None or "://" in str(place) else Path(place)
 
 
 def _path(path: str | Path | None) -> Path | None:
