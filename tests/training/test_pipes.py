@@ -300,4 +300,5 @@ def test_a_stop_does_not_wait_for_a_silent_pipe_and_the_run_goes_on_later(
         resumed = run(channels, tmp_path / "out", resume=True)
     with fed(data, tmp_path / "c", 3) as channels:
         whole = run(channels, tmp_path / "whole")
-    assert curve(resumed.metrics) == pytest.approx(curve(whole.metrics)), "as if it had never been stopped"
+    for both in zip(curve(resumed.metrics), curve(whole.metrics), strict=True):
+        assert both[0] == pytest.approx(both[1], rel=1e-6), "as if it had never been stopped"

@@ -62,8 +62,8 @@ class DataRequest:
             }
             unused = [f"{name} belongs to a source" for name, value in of_sources.items() if value is not None]
         else:
-            of_channels = {"content_types": self.content_types, "input_data_config": self.channel_settings}
-            unused = [f"{name} belongs to channels" for name, value in of_channels.items() if value]
+            unused = ["content_types belong to channels"] if self.content_types else []
+            unused += ["input_data_config belongs to channels"] if self.channel_settings else []
         has_validation = self.validation is not None or "validation" in self.channels
         if has_validation and self.validation_split is not None:
             unused.append("validation_split is for data without validation images")
