@@ -35,7 +35,7 @@ from tests.fuzz.seeds import SCALAR_RECORDS
 
 SMALL_CHUNK = 64  # bytes, so that small files have many chunks
 MOST_DECODED_PIXELS = 1 << 14
-MOST_UNPACKED = 1 << 22
+MOST_UNPACKED = 1 << 19
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="imclass-fuzz-")
 
