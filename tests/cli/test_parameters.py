@@ -15,6 +15,7 @@ def test_pairs_keep_later_equals_signs() -> None:
         "validation": "image/png",
     }
     assert named_places("--channel", ["train=/data/a=b"]) == {"train": Path("/data/a=b")}
+    assert named_places("--channel", ["train=s3://bucket/a"]) == {"train": "s3://bucket/a"}
 
 
 @pytest.mark.parametrize(
