@@ -1,0 +1,236 @@
+"""Sockets, TLS and signals: the application as a process."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from imclass.errors import UserError
+from imclass.inference.serving.models import Models
+from imclass.inference.serving.protocol import DeadlineProtocol
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 25
+"""For answering what was accepted before SIGTERM. SageMaker and Docker kill the process after 30 seconds."""
+GIVE_UP_SECONDS = 23.0
+"""After which requests that still wait for the model get 503, so that each gets an answer."""
+LINGER_SECONDS = 0.2
+"""For requests that were on their way when the stop was asked for."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and how.
+
+    Attributes:
+        host: name or address.
+        port: 0 for any that is free.
+        certificate: PEM file of the certificate chain, or None for plain HTTP.
+        key: PEM file of its private key.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """For people."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
+
+
+def check_exposure(address: Address, *, has_token: bool, insecure_public: bool) -> None:
+    """Check that a server that others can reach is protected.
+
+    Raises:
+        UserError: it is not, and the user has not said that this is meant.
+    """
+    if insecure_public or has_token or address.certificate is not None or is_loopback(address.host):
+        return
+    raise UserError(
+        f"{address.host} can be reached from other machines, and anyone there could use the server",
+        where="host",
+        fix="Give a --token-file or --tls-certificate with --tls-key, or say --insecure-public if this is meant.",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost counts as public."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def listening_socket(address: Address) -> Iterator[socket.socket]:
+    """A socket bound to the address, which nobody else has; closed when the block ends.
+
+    Raises:
+        UserError: the port is taken, or the address is not one of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = found[0]
+        with socket.socket(family, kind, protocol) as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(place)
+            opened.set_inheritable(False)
+            yield opened
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {address.host} port {address.port}: {error.strerror or error}",
+            where="port",
+            fix="Stop what uses it, or choose another with --port and --host.",
+        ) from error
+
+
+def check_tls(certificate: Path | None, key: Path | None) -> None:
+    """Check that the files of TLS belong together.
+
+    Raises:
+        UserError: one is missing, cannot be read or does not fit the other.
+    """
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise UserError("TLS needs a certificate and its key", fix="Give --tls-certificate and --tls-key.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(
+            f"the certificate and its key cannot be used: {error}",
+            where=f"{certificate}, {key}",
+            fix="Give PEM files that belong together, the key without a passphrase.",
+        ) from error
+
+
+def _no_password() -> str:
+    raise UserError("the key has a passphrase", where="--tls-key", fix="Give a key without one.")
+
+
+def read_token(path: Path) -> str:
+    """The bearer token in a file.
+
+    Raises:
+        UserError: the file cannot be read, or has no token of printable ASCII on its only line.
+    """
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the token cannot be read: {error}", where=str(path)) from error
+    if not token or not token.isprintable() or " " in token:
+        raise UserError("the file holds no token", where=str(path), fix="Write one line of printable characters.")
+    return token
+
+
+class _Server(uvicorn.Server):
+    """A server that answers what it has accepted before it ends.
+
+    Args:
+        on_stop: called on the event loop when the server begins to stop.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER_SECONDS)
+        await super().shutdown(sockets)
+
+
+class _AdminServer(uvicorn.Server):
+    """A second server of the process, which leaves signals to the first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Process:
+    """Serves an application, and perhaps its administration, until SIGTERM or Ctrl-C.
+
+    Args:
+        models: told when the server stops.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._server: _Server | None = None
+        self._has_failed = False
+
+    def fail(self) -> None:
+        """Stop because of a fault of ours; `run` will say so."""
+        self._has_failed = True
+        assert self._server is not None
+        self._server.should_exit = True
+
+    def run(
+        self,
+        application: ASGIApp,
+        address: Address,
+        opened: socket.socket,
+        admin: tuple[ASGIApp, socket.socket] | None = None,
+    ) -> None:
+        """Serve until a signal comes, then answer what was accepted, and raise the signal again.
+
+        Raises:
+            RuntimeError: a model does not work.
+        """
+        config = _config(application, address)
+        self._server = _Server(config, self._begin_to_stop)
+        runner = self._serve(opened, admin)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as loop:
+            loop.run(runner)
+        if self._has_failed:
+            raise RuntimeError("a model does not work, see above")
+
+    async def _serve(self, opened: socket.socket, admin: tuple[ASGIApp, socket.socket] | None) -> None:
+        assert self._server is not None
+        if admin is None:
+            await self._server.serve([opened])
+            return
+        admin_server = _AdminServer(_config(admin[0], None))
+        beside = asyncio.create_task(admin_server.serve([admin[1]]))
+        try:
+            await self._server.serve([opened])
+        finally:
+            admin_server.should_exit = True
+            await beside
+
+    def _begin_to_stop(self) -> None:
+        logger.info("stopping; what was accepted is answered first")
+        self._models.is_stopping = True
+        asyncio.get_running_loop().call_later(GIVE_UP_SECONDS, self._models.give_up)
+
+
+def _config(application: ASGIApp, address: Address | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=DeadlineProtocol,
+        ws="none",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on" if address is not None else "off",
+        timeout_graceful_shutdown=STOP_SECONDS,
+        ssl_certfile=address.certificate if address else None,
+        ssl_keyfile=address.key if address else None,
+    )
