@@ -19,10 +19,12 @@ from imclass.inference.serving.protocol import DeadlineProtocol
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 25
-"""For answering what was accepted before SIGTERM. SageMaker and Docker kill the process after 30 seconds."""
-GIVE_UP_SECONDS = 23.0
+STOP_SECONDS = 27
+"""For answering what was accepted before SIGTERM. SageMaker kills the process after 30 seconds."""
+GIVE_UP_SECONDS = 20.0
 """After which requests that still wait for the model get 503, so that each gets an answer."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle: longer than load balancers keep theirs, so that they are the ones to close it."""
 LINGER_SECONDS = 0.2
 """For requests that were on their way when the stop was asked for."""
 
@@ -230,6 +232,7 @@ def _config(application: ASGIApp, address: Address | None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on" if address is not None else "off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=address.certificate if address else None,
         ssl_keyfile=address.key if address else None,
