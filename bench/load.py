@@ -1,4 +1,4 @@
-"""An HTTP client for load: connections that are kept, in closed loop (so many clients) and open loop (so many a second)."""
+"""An HTTP client for load: in closed loop (so many clients) and in open loop (so many requests a second)."""
 
 import asyncio
 import random
@@ -28,12 +28,16 @@ class Connection:
     async def __aexit__(self, *error: object) -> None:
         self.drop()
 
+    def head(self, length: int) -> bytes:
+        """Request line and headers of a body."""
+        return self._head + str(length).encode() + b"\r\n\r\n"
+
     async def post(self, body: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; connects when there is no connection."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self.host, self.port)
         reader, writer = self._streams
-        writer.write(self._head + str(len(body)).encode() + b"\r\n\r\n" + body)
+        writer.write(self.head(len(body)) + body)
         async with asyncio.timeout(TIMEOUT):
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])

@@ -1,15 +1,15 @@
 """Serving over HTTP beside the bare predictor, LitServe and MXNet, in one run.
 
     python bench/serving.py MODEL PHOTOS [--seconds 10] [--clients 1,8,64] [--precision bfloat16]
-        [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
+        [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
 
 MODEL is a model.tar.gz, PHOTOS a folder with JPEG files. Prints
 
-- images/s of the predictor alone, from JPEG bytes to probabilities (float32), and of the chosen backend alone on decoded
-  images;
+- images/s of the predictor alone, from JPEG bytes to probabilities (float32), and of the chosen backend alone on
+  decoded images;
 - for `imclass serve` with each number of clients (closed loop), and at 50 and 80 % of the best rate (open loop):
-  images/s, latency at p50 and p99, and the ratio to the predictor or, in another precision, to the backend;
-- the same closed loop for LitServe with the same predictor, if it is installed;
+  images/s, latency at p50 and p99, and the ratio to the predictor, or to the backend in another precision;
+- the same closed loop for LitServe with the same predictor, with --litserve-python of an environment that has both;
 - images/s of MXNet's forward pass in float32 with the same weights, without decoding, if MODEL is a resnet_v2 and
   --mxnet-python is given.
 
@@ -18,7 +18,6 @@ The client runs on the same cores.
 
 import argparse
 import base64
-import importlib.util
 import json
 import os
 import re
@@ -79,17 +78,19 @@ def _height_width_channels(description: artifact.Description) -> tuple[int, int,
 
 
 @contextmanager
-def started(command: Sequence[object], is_up: Callable[[str], object]) -> Iterator[object]:
-    """A server's process; gives what `is_up` makes of its log once that is not None."""
+def started(
+    command: Sequence[object], is_up: Callable[[str], object]
+) -> Iterator[tuple[subprocess.Popen[bytes], object]]:
+    """A server's process, and what `is_up` makes of its log once that is not None."""
     with tempfile.NamedTemporaryFile("w+") as log:
-        process = subprocess.Popen([sys.executable, *map(str, command)], stdout=log, stderr=log)
+        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + START_SECONDS
             while (found := is_up(Path(log.name).read_text())) is None:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(Path(log.name).read_text())
                 time.sleep(0.1)
-            yield found
+            yield process, found
         finally:
             process.terminate()
             process.wait()
@@ -118,10 +119,10 @@ def show(name: str, result: Result, reference: float) -> None:
 
 
 def serve_and_load(arguments: argparse.Namespace, bodies: Sequence[bytes], reference: float) -> dict[str, Result]:
-    command = ["-m", "imclass", "serve", arguments.model, "--port", 0, "--device", "cpu", "--max-batch"]
+    command = [sys.executable, "-m", "imclass", "serve", arguments.model, "--port", 0, "--device", "cpu", "--max-batch"]
     command += [arguments.max_batch, "--backend", arguments.backend, "--precision", arguments.precision]
     results = {}
-    with started(command, port_when_ready) as port:
+    with started(command, port_when_ready) as (_, port):
         connect = partial(Connection, "127.0.0.1", port, "/invocations")
         closed = time_closed_loops(connect, bodies, arguments.clients, arguments.seconds)
         for count, result in closed.items():
@@ -148,9 +149,10 @@ def litserve_and_load(arguments: argparse.Namespace, bodies: Sequence[bytes], re
         except (URLError, OSError):
             return None
 
-    script = Path(__file__).with_name("serving_peers.py")
+    script = Path(__file__).with_name("serving_litserve.py")
+    command = [script, arguments.model, port, arguments.max_batch]
     encoded = [json.dumps({"image": base64.b64encode(body).decode()}).encode() for body in bodies]
-    with started([script, "litserve", arguments.model, port, arguments.max_batch], is_up):
+    with started([arguments.litserve_python, *command], is_up):
         connect = partial(Connection, "127.0.0.1", port, "/predict", "application/json")
         results = time_closed_loops(connect, encoded, arguments.clients, arguments.seconds)
     for count, result in results.items():
@@ -167,8 +169,8 @@ def mxnet_images_per_second(arguments: argparse.Namespace, description: artifact
         [symbol] = Path(folder).glob("*-symbol.json")
         prefix = str(symbol).removesuffix("-symbol.json")
         shape = ",".join(map(str, description.image_shape))
-        script = Path(__file__).with_name("serving_peers.py")
-        command = [arguments.mxnet_python, script, "mxnet", prefix, shape, arguments.max_batch, arguments.seconds]
+        script = Path(__file__).with_name("serving_mxnet.py")
+        command = [arguments.mxnet_python, script, prefix, shape, arguments.max_batch, arguments.seconds]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(list(map(str, command)), env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout.split()[-1])
@@ -188,6 +190,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--max-batch", type=int, default=16)
     parser.add_argument("--litserve-port", type=int, default=18123)
+    parser.add_argument("--litserve-python", type=Path)
     parser.add_argument("--mxnet-python", type=Path)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -209,7 +212,7 @@ def main() -> None:
     reference = predictor if arguments.precision == "float32" else backend
     rows: dict[str, object] = {"predictor": predictor, "backend": backend}
     rows["imclass"] = {name: result.row() for name, result in serve_and_load(arguments, bodies, reference).items()}
-    if importlib.util.find_spec("litserve") is not None:
+    if arguments.litserve_python is not None:
         results = litserve_and_load(arguments, bodies, reference)
         rows["litserve"] = {name: result.row() for name, result in results.items()}
     if arguments.mxnet_python is not None and description.network == "resnet_v2":

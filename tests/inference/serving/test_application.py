@@ -295,7 +295,7 @@ async def test_description(workbench: Workbench) -> None:
         "device": "cpu",
         "max_batch": 4,
         "max_delay_ms": 5.0,
-        "queue_size": 256,
+        "queue_size": 1024,
         "candidates": [],
     }
 
