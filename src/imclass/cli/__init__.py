@@ -1,4 +1,4 @@
-"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass pack`, `imclass convert` and more.
+"""The command line: `imclass train`, `imclass evaluate`, `imclass predict`, `imclass serve`, `imclass pack` and more.
 
 Every command is one module of this folder. Modules import what they need inside their functions, so that help and
 completion answer at once.
@@ -59,6 +59,7 @@ def _listed(name: str, summary: str) -> None:
 _listed("train", "Train a classifier on a folder of images, RecordIO files, lists or a manifest.")
 _listed("evaluate", "Measure a model on labelled images.")
 _listed("predict", "Name the classes of images.")
+_listed("serve", "Answer HTTP requests with a model.")
 _listed("convert", "Write a model in the format of another program.")
 _listed("pack", "Pack images into RecordIO files, as im2rec does.")
 _listed("inspect", "Look for what is wrong with a data set, and for what suits it.")

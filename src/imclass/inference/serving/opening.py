@@ -1,0 +1,121 @@
+"""Opens models for the server."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from imclass import artifact
+from imclass.errors import UserError
+from imclass.inference.serving.backends import LoadedModel
+from imclass.inference.serving.choosing import choose
+from imclass.inference.serving.decoding import Decoder
+from imclass.inference.serving.limits import Limits
+from imclass.inference.serving.metrics import Metrics
+from imclass.inference.serving.service import Batching, ModelService
+
+logger = logging.getLogger(__name__)
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+DEFAULT_MAX_BATCH = {"cpu": 16, "cuda": 64}
+"""More gain little: a core is busy with one image, and a GPU's throughput is flat from here on."""
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What computes the models.
+
+    Attributes:
+        device: from `choose_device`.
+        backend: a key of `BACKENDS`, or auto.
+        precision: float32, bfloat16 or auto.
+        max_batch: most images of a batch; None for what suits the device.
+        max_delay: seconds for which a batch waits for images that are being decoded.
+        queue_size: most images that are accepted and not yet answered, of each model.
+    """
+
+    device: torch.device
+    backend: str = "torch"
+    precision: str = "float32"
+    max_batch: int | None = None
+    max_delay: float = 0.005
+    queue_size: int = 1024
+
+
+class Opener:
+    """Makes a `ModelService` of a file.
+
+    Args:
+        computing: what computes.
+        decoder: shared by all models.
+        limits: of requests.
+        metrics: of the server.
+    """
+
+    def __init__(self, computing: Computing, decoder: Decoder, limits: Limits, metrics: Metrics) -> None:
+        self._computing = computing
+        self._decoder = decoder
+        self._limits = limits
+        self._metrics = metrics
+
+    def open(
+        self,
+        name: str,
+        path: Path,
+        *,
+        class_names: tuple[str, ...] | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+    ) -> ModelService:
+        """Open a model, which is not started yet.
+
+        Args:
+            name: under which it is served.
+            path: anything that `artifact.load` takes.
+            class_names: names in the order of the class numbers, in place of the model's own, if it has any.
+            image_shape: (channels, height, width) of a model of MXNet that does not say it.
+
+        Raises:
+            UserError: the name cannot be part of a path, or the backend cannot be had.
+            ArtifactError: the model cannot be opened, or what was said of it does not fit.
+        """
+        check_name(name)
+        description, network = artifact.load(path, image_shape=image_shape)
+        description = artifact.supplemented(description, str(path), class_names=class_names, image_shape=image_shape)
+        model = LoadedModel(description, network)
+        computing = self._computing
+        max_batch = computing.max_batch or DEFAULT_MAX_BATCH[computing.device.type]
+        backend, candidates = choose(
+            model,
+            computing.device,
+            backend=computing.backend,
+            precision=computing.precision,
+            max_batch=max_batch,
+        )
+        logger.info("model %s: %s with %s in %s on %s", name, path, backend.name, backend.precision, backend.device)
+        return ModelService(
+            name=name,
+            path=str(path),
+            model=model,
+            backend=backend,
+            batching=Batching(max_batch, computing.max_delay, max(computing.queue_size, max_batch)),
+            decoder=self._decoder,
+            limits=self._limits,
+            metrics=self._metrics.of_model(name),
+            candidates=candidates,
+        )
+
+
+def check_name(name: str) -> None:
+    """Check that a model's name can be part of a path.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not MODEL_NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} cannot be the name of a model",
+            fix="Use up to 63 letters, digits, dots, underscores and hyphens, beginning with a letter or digit.",
+        )
