@@ -1,5 +1,7 @@
 """`imclass serve` as users run it: real processes, their options, their signals and their mistakes."""
 
+import base64
+import json
 import os
 import shutil
 import signal
@@ -48,16 +50,18 @@ def test_answers_are_the_predictors(save_model: Callable[..., Path], tmp_path: P
 
 
 def test_sigterm_answers_what_was_accepted(save_model: Callable[..., Path], tmp_path: Path) -> None:
-    model = save_model(image_shape=(3, 96, 96), num_layers=18)
-    with as_process(tmp_path, model, "--max-batch", 1) as server, ThreadPoolExecutor(48) as pool:
-        answers = [pool.submit(exchange, server.port, request(encoded(seed), TYPE)) for seed in range(48)]
-        wait_for(lambda: b"imclass_queue_images" in queued(server, least=20))
+    images = [base64.b64encode(encoded(seed)).decode() for seed in range(64)]
+    sent = request(json.dumps({"images": images}).encode(), "Content-Type: application/json")
+    with as_process(tmp_path, save_model(), "--max-batch", 1) as server, ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(exchange, server.port, sent) for _ in range(12)]
+        wait_for(lambda: b"imclass_queue_images" in queued(server, least=200))
         asked = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         results = [answer.result() for answer in answers]
         assert server.process.wait(30) == 143
         assert time.monotonic() - asked < 30
     assert {result[:12] for result in results} == {b"HTTP/1.1 200"}
+    assert {len(json.loads(result.partition(b"\r\n\r\n")[2])) for result in results} == {64}
     assert "stopping; what was accepted is answered first" in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
 
