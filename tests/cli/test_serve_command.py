@@ -1,5 +1,7 @@
 """`imclass serve` as users run it: real processes, their options, their signals and their mistakes."""
 
+import base64
+import json
 import os
 import shutil
 import signal
@@ -18,8 +20,10 @@ import typer
 from typer.testing import CliRunner
 
 import imclass
+from imclass import artifact
 from imclass.cli import app
 from imclass.cli.serve import named_models
+from imclass.models import build
 from tests.inference.serving.parts import JPEG, encoded
 from tests.inference.serving.sockets import ServerProcess, as_process, exchange, request, wait_for
 from tests.models.mxnet.files import MODELS
@@ -47,25 +51,39 @@ def test_answers_are_the_predictors(save_model: Callable[..., Path], tmp_path: P
         assert httpx.get(f"{server.url}/model").json()["serving"]["precision"] == "float32"
 
 
-def test_sigterm_answers_what_was_accepted(save_model: Callable[..., Path], tmp_path: Path) -> None:
-    model = save_model(image_shape=(3, 96, 96), num_layers=18)
-    with as_process(tmp_path, model, "--max-batch", 1) as server, ThreadPoolExecutor(48) as pool:
-        answers = [pool.submit(exchange, server.port, request(encoded(seed), TYPE)) for seed in range(48)]
-        wait_for(lambda: b"imclass_queue_images" in queued(server, least=20))
+def slow_model(path: Path) -> Path:
+    """A model that needs about 10 ms an image."""
+    network = build("resnet_v2", 8, (3, 160, 160), 3)
+    mean, std = network.normalisation
+    normalisation = artifact.Normalisation(mean=tuple(mean), std=tuple(std))
+    description = artifact.Description(
+        network="resnet_v2", num_layers=8, image_shape=(3, 160, 160), num_classes=3, normalisation=normalisation
+    )
+    artifact.save(path, description, network.state_dict())
+    return path
+
+
+def test_sigterm_answers_what_was_accepted(tmp_path: Path) -> None:
+    images = [base64.b64encode(encoded(seed)).decode() for seed in range(64)]
+    sent = request(json.dumps({"images": images}).encode(), "Content-Type: application/json")
+    model = slow_model(tmp_path / "model.tar.gz")
+    with as_process(tmp_path, model, "--max-batch", 1) as server, ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(exchange, server.port, sent) for _ in range(2)]
+        wait_for(lambda: queued_images(server) == 128)
         asked = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         results = [answer.result() for answer in answers]
         assert server.process.wait(30) == 143
         assert time.monotonic() - asked < 30
     assert {result[:12] for result in results} == {b"HTTP/1.1 200"}
+    assert {len(json.loads(result.partition(b"\r\n\r\n")[2])) for result in results} == {64}
     assert "stopping; what was accepted is answered first" in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
 
 
-def queued(server: ServerProcess, least: int) -> bytes:
-    text = httpx.get(f"{server.url}/metrics").content
-    line = next(line for line in text.splitlines() if line.startswith(b"imclass_queue_images{"))
-    return line if float(line.split()[-1]) >= least else b""
+def queued_images(server: ServerProcess) -> float:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("imclass_queue_images{"))
 
 
 def test_sigterm_under_load_breaks_no_answer(server: ServerProcess) -> None:

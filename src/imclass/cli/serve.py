@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -153,7 +152,7 @@ def command(
     """Answer HTTP requests with the probabilities of a model.
 
     POST an image to /invocations; open / in a browser; /openapi.json describes the rest. SIGTERM and Ctrl-C let the
-    server answer what it has accepted, in 25 seconds at most.
+    server answer what it has accepted, within 30 seconds.
 
     [bold]Examples[/bold]
 
@@ -167,57 +166,35 @@ def command(
     paths = named_models(models)
 
     from imclass.cli.log_lines import log_lines_on_stderr
-    from imclass.inference.serving.server import Address, check_exposure, check_tls, listening_socket, read_token
+    from imclass.inference.serving.limits import MEBIBYTE, Limits
+    from imclass.inference.serving.running import run
+    from imclass.inference.serving.server import Address
 
-    token = None if token_file is None else read_token(token_file)
-    check_tls(tls_certificate, tls_key)
-    address = Address(host, port, tls_certificate, tls_key)
-    check_exposure(address, has_token=token is not None, insecure_public=insecure_public)
-
-    with ExitStack() as stack:
-        stack.enter_context(log_lines_on_stderr())
-        # Before the models are opened, which takes time: a port that is taken is found out at once.
-        opened = stack.enter_context(listening_socket(address))
-        admin_socket = None
-        if admin_port is not None:
-            admin_socket = stack.enter_context(listening_socket(Address("127.0.0.1", admin_port)))
-
-        from imclass.device import choose_device
-        from imclass.inference.serving.admin import create_admin_application
-        from imclass.inference.serving.application import Parts, create_application
-        from imclass.inference.serving.decoding import Decoder
-        from imclass.inference.serving.limits import MEBIBYTE, Limits
-        from imclass.inference.serving.metrics import Metrics
-        from imclass.inference.serving.models import Models
-        from imclass.inference.serving.opening import Computing, Opener
-        from imclass.inference.serving.server import Process
-
-        limits = Limits(
-            body_bytes=round(max_body_mb * MEBIBYTE),
-            pixels=max_pixels,
-            body_seconds=body_timeout,
-            request_seconds=request_timeout,
+    with log_lines_on_stderr():
+        run(
+            paths,
+            Address(host, port, tls_certificate, tls_key),
+            insecure_public=insecure_public,
+            token_file=token_file,
+            cors_origins=tuple(cors_origin or ()),
+            admin_port=admin_port,
+            limits=Limits(
+                body_bytes=round(max_body_mb * MEBIBYTE),
+                pixels=max_pixels,
+                body_seconds=body_timeout,
+                request_seconds=request_timeout,
+            ),
+            device=device,
+            backend=backend,
+            precision=precision,
+            max_batch=max_batch,
+            max_delay=max_delay_ms / 1000,
+            queue_size=queue_size,
+            threads=threads,
+            class_names=names,
+            image_shape=shape,
+            batch_transform=os.environ.get("SAGEMAKER_BATCH", "").lower() == "true",
         )
-        computing = Computing(choose_device(device), backend, precision, max_batch, max_delay_ms / 1000, queue_size)
-        metrics, decoder = Metrics(), Decoder(threads, limits.pixels)
-        opener = Opener(computing, decoder, limits, metrics)
-        services = [opener.open(name, path, class_names=names, image_shape=shape) for name, path in paths.items()]
-        served = Models(services, metrics.remove)
-        process = Process(served)
-        application = create_application(
-            Parts(
-                models=served,
-                decoder=decoder,
-                metrics=metrics,
-                limits=limits,
-                batch_transform=os.environ.get("SAGEMAKER_BATCH", "").lower() == "true",
-                token=token,
-                cors_origins=tuple(cors_origin or ()),
-                on_fault=process.fail,
-            )
-        )
-        admin = None if admin_socket is None else (create_admin_application(served, opener), admin_socket)
-        process.run(application, address, opened, admin)
 
 
 def named_models(texts: Sequence[str]) -> dict[str, Path]:
@@ -228,4 +205,7 @@ def named_models(texts: Sequence[str]) -> dict[str, Path]:
     """
     if len(texts) == 1 and ("=" not in texts[0] or Path(texts[0]).exists()):
         return {ONLY_NAME: Path(texts[0])}
+    nameless = [text for text in texts if "=" not in text]
+    if nameless:
+        raise typer.BadParameter(f"several models need names: write NAME={nameless[0]}")
     return {name: Path(path) for name, path in pairs("MODEL", texts).items()}

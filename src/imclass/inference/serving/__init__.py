@@ -9,4 +9,5 @@ From a request to its answer:
     responses     writes probabilities in the form that the request accepts
     application   the routes, built from these parts
     server        sockets, TLS, signals
+    running       all of it, put together
 """

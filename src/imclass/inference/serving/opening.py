@@ -94,7 +94,7 @@ class Opener:
             precision=computing.precision,
             max_batch=max_batch,
         )
-        logger.info("model %s: %s with %s in %s on %s", name, path, backend.name, backend.precision, backend.device)
+        logger.info("model %r is %s, with %s in %s on %s", name, path, backend.name, backend.precision, backend.device)
         return ModelService(
             name=name,
             path=str(path),
