@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.inference.serving.metrics import ModelMetrics
-from imclass.inference.serving.problems import overloaded
+from imclass.inference.serving.problems import RequestError, overloaded
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, H, W, C) uint8 to (N, num_classes) float32."""
@@ -81,6 +81,7 @@ class Batcher:
         self._runners: list[asyncio.Task[None]] = []
         self._began: dict[int, float] = {}
         self._seconds_per_image = 0.0
+        self._has_given_up = False
 
     def start(self) -> None:
         """Begin to work; an event loop must be running."""
@@ -105,11 +106,12 @@ class Batcher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def give_up(self) -> None:
-        """Answer the images that wait for the model with 503."""
+        """Answer the images that wait for the model, and those that come from now on, with 503."""
+        self._has_given_up = True
         while self._ready:
             waiting = self._ready.popleft()
             if not waiting.answer.done():
-                waiting.answer.set_exception(overloaded("the server is stopping"))
+                waiting.answer.set_exception(_stopping())
 
     @property
     def busy_seconds(self) -> float:
@@ -152,6 +154,8 @@ class Batcher:
             RequestError: 503, the server stops before the model had time.
             Exception: whatever the model raised.
         """
+        if self._has_given_up:
+            raise _stopping()
         waiting = _Waiting(pixels, asyncio.get_running_loop().create_future())
         self._ready.append(waiting)
         self._arrive(place)
@@ -232,6 +236,10 @@ class Batcher:
         self._metrics.model_seconds.observe(seconds)
         recent = seconds / len(batch) / self.concurrency
         self._seconds_per_image = 0.8 * self._seconds_per_image + 0.2 * recent if self._seconds_per_image else recent
+
+
+def _stopping() -> RequestError:
+    return overloaded("the server is stopping")
 
 
 def _deliver_error(batch: list[_Waiting], error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
@@ -10,6 +10,11 @@ from starlette.types import Receive
 
 from imclass.inference.serving.limits import MEBIBYTE, Limits
 from imclass.inference.serving.problems import RequestError, overloaded
+
+# A client that is still sending reads no answer, and loses it when the connection is closed. Of a body that is refused
+# so much more is taken in and thrown away.
+DISCARDED_BYTES = 64 * MEBIBYTE
+DISCARD_SECONDS = 10.0
 
 
 class BodyMemory:
@@ -67,6 +72,7 @@ async def read_body(receive: Receive, content_length: str | None, limits: Limits
         ClientDisconnect: the client went away.
     """
     if content_length is not None and content_length.isdecimal() and int(content_length) > limits.body_bytes:
+        await _discard(receive)
         raise _too_large(limits)
     chunks: list[bytes] = []
     try:
@@ -86,6 +92,7 @@ async def _collect(receive: Receive, limits: Limits, account: BodyAccount, chunk
     while more:
         chunk, more = await _next(receive)
         if account.held + len(chunk) > limits.body_bytes:
+            await _discard(receive)
             raise _too_large(limits)
         account.add(len(chunk))
         chunks.append(chunk)
@@ -96,6 +103,16 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take in the rest of a body, up to a size and a time."""
+    left, more = DISCARDED_BYTES, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while more and left > 0:
+                chunk, more = await _next(receive)
+                left -= len(chunk)
 
 
 def _too_large(limits: Limits) -> RequestError:

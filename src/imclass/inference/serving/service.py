@@ -120,11 +120,13 @@ class ModelService:
         """
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.limits.request_seconds):
+            async with asyncio.timeout(self.limits.request_seconds) as timer:
                 with self._batcher.places(len(images)) as places:
                     pixels = await self.decoder.decode(images, self.preprocessing, self.metrics)
                     rows = await asyncio.gather(*map(self._batcher.answer, places, pixels))
         except TimeoutError as error:
+            if not timer.expired():
+                raise
             raise overloaded(f"the model did not answer within {self.limits.request_seconds:g} seconds") from error
         self.metrics.total_seconds.observe(time.monotonic() - began)
         return np.stack(rows)
