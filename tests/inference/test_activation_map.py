@@ -148,7 +148,7 @@ def test_what_the_network_saw(size: Size, preprocessing: Preprocessing, seen: Bo
     )
 
 
-def test_what_was_cut_away_adds_nothing_and_the_rest_is_linear_between_cells() -> None:
+def test_what_was_cut_away_adds_nothing_and_the_rest_is_smooth_between_cells() -> None:
     cells = np.array([[1, 2, 3], [4, 5, 9], [7, 8, 0]], np.float32)
     placement = place(Size(20, 12), Preprocessing((3, 12, 12)), stride=4)
     values = ActivationMap(0, cells, placement).on_image()
@@ -156,10 +156,25 @@ def test_what_was_cut_away_adds_nothing_and_the_rest_is_linear_between_cells() -
     assert values.dtype == np.float32
     assert not values[:, :4].any()
     assert not values[:, 16:].any()
-    np.testing.assert_allclose(values[::4, 4:16:4], cells)
-    np.testing.assert_allclose(values[0, 4:9], [1, 1.25, 1.5, 1.75, 2])
-    np.testing.assert_allclose(values[8:, 12:16], 0)
-    np.testing.assert_allclose(values[11, 4:9], values[8, 4:9])
+    np.testing.assert_allclose(values[::4, 4:16:4], cells, atol=1e-5)
+    np.testing.assert_allclose(values[8:, 12:16], 0, atol=1e-5)
+    np.testing.assert_allclose(values[11, 4:9], values[8, 4:9], atol=1e-5)
+
+
+def test_between_cells_is_cubic_convolution() -> None:
+    cells = np.array([[0, 0, 1, 0, 0]], np.float32)
+    values = ActivationMap(0, cells, place(Size(17, 1), Preprocessing((3, 1, 17)), stride=4)).on_image()
+    # Keys' kernel at 0, 1/4, 1/2, 3/4, 1, ...
+    kernel = [1, 0.8671875, 0.5625, 0.2265625, 0, -0.0703125, -0.0625, -0.0234375, 0]
+    np.testing.assert_allclose(values[0], [*kernel[:0:-1], *kernel], atol=1e-6)
+
+
+def test_weights_add_up_to_one_where_the_network_looked() -> None:
+    placement = place(Size(50, 30), Preprocessing((3, 12, 12), resize=15), stride=5)
+    for axis, length in ((0, 50), (1, 30), (0, 7), (1, 333)):
+        sums = placement.weights(axis, 3, length).sum(axis=1)
+        assert set(np.round(sums, 5)) == {0.0, 1.0}
+        assert sums[length // 2] == pytest.approx(1)
 
 
 def test_another_size_covers_the_same_image() -> None:

@@ -64,7 +64,9 @@ class Placement:
         return Box(left, top, right - left, bottom - top)
 
     def weights(self, axis: int, cells: int, length: int) -> NDArray[np.float32]:
-        """How much each cell counts at each place of one axis: linear between the cells, constant outside of them.
+        """How much each cell counts at each place of one axis.
+
+        Between the cells Keys' cubic convolution, as in bicubic resizing; constant outside of them.
 
         Args:
             axis: 0 for x, 1 for y.
@@ -78,13 +80,24 @@ class Placement:
         pixels = (places - self.offset[axis]) / self.scale[axis]
         is_seen = (pixels >= -0.5) & (pixels < self.canvas[axis] - 0.5)
         positions = np.clip(pixels / self.stride, 0, cells - 1)
-        weights: NDArray[np.float64] = np.maximum(0, 1 - np.abs(positions[:, np.newaxis] - np.arange(cells)))
-        return (weights * is_seen[:, np.newaxis]).astype(np.float32)
+        # One more cell at each end, which repeats the last: the kernel reaches over the next cell.
+        weights = _keys(positions[:, np.newaxis] - np.arange(-1, cells + 1))
+        weights[:, 1] += weights[:, 0]
+        weights[:, -2] += weights[:, -1]
+        return (weights[:, 1:-1] * is_seen[:, np.newaxis]).astype(np.float32)
 
     def _seen_side(self, axis: int) -> tuple[float, float]:
         edges = [self.offset[axis] + 0.5 + self.scale[axis] * (edge - 0.5) for edge in (0, self.canvas[axis])]
         first, last = (min(max(edge, 0.0), float(self.image[axis])) for edge in edges)
         return first, last
+
+
+def _keys(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kernel of R. G. Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981), a = -1/2."""
+    x = np.abs(distances)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x < 2, far, 0))
 
 
 def place(image: Size, preprocessing: Preprocessing, stride: int) -> Placement:
@@ -129,7 +142,7 @@ class ActivationMap:
         return self.placement.seen
 
     def on_image(self, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
-        """The map laid over the image, linear between the cells.
+        """The map laid over the image, smooth between the cells, where it has their values.
 
         Args:
             size: (width, height) of the result, which covers the whole image; None for the image's own size.
