@@ -58,8 +58,9 @@ def test_equals_grad_cam_up_to_scale_and_adds_up_to_the_logit(family: str, depth
     images = torch.from_numpy(pixels).permute(2, 0, 1)[np.newaxis].float()
     with torch.no_grad():
         logits = network(images)[0]
-    for class_index in range(4):
-        explained = explain(network, pixels, placement, class_index)
+    maps = [explain(network, pixels, placement, class_index) for class_index in range(4)]
+    assert {each.largest for each in maps} == {max(each.cells.max() for each in maps)}
+    for class_index, explained in enumerate(maps):
         cells = explained.cells
         side = -(-size // network.stride)
         assert cells.shape == (side, side)
@@ -73,8 +74,8 @@ def test_equals_grad_cam_up_to_scale_and_adds_up_to_the_logit(family: str, depth
 
 def test_is_the_weighted_sum_of_the_features() -> None:
     features = torch.tensor([[[1.0, 2.0, 3.0]], [[10.0, 20.0, 0.0]]])
-    cells = class_activations(features, torch.tensor([2.0, -0.5]))
-    assert cells.tolist() == [[-3.0, -6.0, 6.0]]
+    cells = class_activations(features, torch.tensor([[2.0, -0.5], [0.0, 1.0]]))
+    assert cells.tolist() == [[[-3.0, -6.0, 6.0]], [[10.0, 20.0, 0.0]]]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_what_the_network_saw(size: Size, preprocessing: Preprocessing, seen: Bo
 def test_what_was_cut_away_adds_nothing_and_the_rest_is_smooth_between_cells() -> None:
     cells = np.array([[1, 2, 3], [4, 5, 9], [7, 8, 0]], np.float32)
     placement = place(Size(20, 12), Preprocessing((3, 12, 12)), stride=4)
-    values = ActivationMap(0, cells, placement).on_image()
+    values = ActivationMap(0, cells, 1.0, placement).on_image()
     assert values.shape == (12, 20)
     assert values.dtype == np.float32
     assert not values[:, :4].any()
@@ -163,7 +164,7 @@ def test_what_was_cut_away_adds_nothing_and_the_rest_is_smooth_between_cells() -
 
 def test_between_cells_is_cubic_convolution() -> None:
     cells = np.array([[0, 0, 1, 0, 0]], np.float32)
-    values = ActivationMap(0, cells, place(Size(17, 1), Preprocessing((3, 1, 17)), stride=4)).on_image()
+    values = ActivationMap(0, cells, 1.0, place(Size(17, 1), Preprocessing((3, 1, 17)), stride=4)).on_image()
     # Keys' kernel at 0, 1/4, 1/2, 3/4, 1, ...
     kernel = [1, 0.8671875, 0.5625, 0.2265625, 0, -0.0703125, -0.0625, -0.0234375, 0]
     np.testing.assert_allclose(values[0], [*kernel[:0:-1], *kernel], atol=1e-6)
@@ -179,7 +180,7 @@ def test_weights_add_up_to_one_where_the_network_looked() -> None:
 
 def test_another_size_covers_the_same_image() -> None:
     cells = np.arange(16, dtype=np.float32).reshape(4, 4)
-    explained = ActivationMap(0, cells, place(Size(64, 48), Preprocessing((3, 32, 32), resize=32), stride=8))
+    explained = ActivationMap(0, cells, 1.0, place(Size(64, 48), Preprocessing((3, 32, 32), resize=32), stride=8))
     half, whole = explained.on_image((32, 24)), explained.on_image()
     assert half.shape == (24, 32)
     middle = (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4

@@ -129,11 +129,13 @@ class ActivationMap:
         class_index: the class.
         cells: (rows, columns) float32. Their mean and the class's bias add up to its logit; values below 0 speak
             against the class.
+        largest: the largest value of any class in any cell, a scale on which the maps of one image can be compared.
         placement: where the cells lie in the image.
     """
 
     class_index: int
     cells: NDArray[np.float32]
+    largest: float
     placement: Placement
 
     @property
@@ -183,21 +185,21 @@ def explain(
     image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).to(weights.device).float()
     features = network.features(image.contiguous(memory_format=torch.channels_last))
     chosen = int(network.classify(features).argmax()) if class_index is None else class_index
-    cells = class_activations(features[0], weights[chosen])
-    return ActivationMap(chosen, cells.cpu().numpy(), placement)
+    cells = class_activations(features[0], weights)
+    return ActivationMap(chosen, cells[chosen].cpu().numpy(), float(cells.max()), placement)
 
 
 def class_activations(features: Tensor, weights: Tensor) -> Tensor:
-    """The map of one class.
+    """The maps of all classes.
 
     Args:
         features: (features, rows, columns), the last feature map.
-        weights: (features,), the class's row of the last layer.
+        weights: (classes, features), of the last layer.
 
     Returns:
-        (rows, columns), the sum over the features of weight times feature.
+        (classes, rows, columns), the sum over the features of weight times feature.
     """
-    return torch.einsum("krc,k->rc", features, weights)
+    return torch.einsum("krc,nk->nrc", features, weights)
 
 
 def check_class_index(class_index: int, num_classes: int) -> None:

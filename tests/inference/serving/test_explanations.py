@@ -55,6 +55,7 @@ async def test_an_explanation(workbench: Workbench) -> None:
     assert (explanation["class"], explanation["index"], explanation["probability"]) == ("cat", 0, first)
     assert explanation["seen"] == {"left": 12, "top": 2, "width": 16, "height": 16}
     assert np.array(explanation["cells"]).shape == (4, 4)
+    assert np.max(explanation["cells"]) <= explanation["largest"]
     assert content["milliseconds"].keys() == {"decode", "model", "map", "total"}
     assert 0 < content["milliseconds"]["map"] <= content["milliseconds"]["total"]
     assert workbench.backend.batches == [1]

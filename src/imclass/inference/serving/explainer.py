@@ -30,7 +30,7 @@ class DrawnMap:
     Attributes:
         activation_map: its class, cells and place.
         strongest: (x, y) in pixels of the image, the place that adds most; None when no place adds anything.
-        overlay: a PNG with the shape of the image, as a data URL.
+        overlay: a PNG with the shape of the image, as a data URL. Its scale is the same for all classes of an image.
     """
 
     activation_map: ActivationMap
@@ -111,7 +111,9 @@ def _draw_map(service: ModelService, image: bytes, pixels: NDArray[np.uint8], cl
     placement = place(Size(*dimensions(image)), service.preprocessing, network.stride)
     activation_map = explain(network, pixels, placement, class_index)
     values = activation_map.on_image(overlay_size(*placement.image))
-    return DrawnMap(activation_map, _strongest(values, placement.image), png_data_url(draw(values)))
+    return DrawnMap(
+        activation_map, _strongest(values, placement.image), png_data_url(draw(values, activation_map.largest))
+    )
 
 
 def _strongest(values: NDArray[np.float32], image: Size) -> tuple[float, float] | None:

@@ -99,6 +99,7 @@ def _map(drawn: DrawnMap) -> dict[str, Any]:
     seen, strongest = drawn.activation_map.seen, drawn.strongest
     return {
         "cells": drawn.activation_map.cells.tolist(),
+        "largest": drawn.activation_map.largest,
         "seen": {"left": seen.left, "top": seen.top, "width": seen.width, "height": seen.height},
         "strongest": None if strongest is None else {"x": strongest[0], "y": strongest[1]},
         "overlay": drawn.overlay,

@@ -55,6 +55,7 @@ _EXPLANATION = {
                     "items": {"type": "array", "items": {"type": "number"}},
                     "description": "Rows of what each cell adds to the class's score. Their mean and the bias are it.",
                 },
+                "largest": {"type": "number", "description": "The largest value of any class in any cell."},
                 "seen": _numbers("left", "top", "width", "height")
                 | {"description": "The part of the image that the network saw, in pixels."},
                 "strongest": {
@@ -63,7 +64,7 @@ _EXPLANATION = {
                 },
                 "overlay": {"type": "string", "description": "A PNG with the image's shape, as a data URL."},
             },
-            "required": [*_CLASS, "cells", "seen", "strongest", "overlay"],
+            "required": [*_CLASS, "cells", "largest", "seen", "strongest", "overlay"],
         },
         "milliseconds": _numbers("decode", "model", "map", "total"),
     },

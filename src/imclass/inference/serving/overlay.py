@@ -18,20 +18,20 @@ def overlay_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def draw(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def draw(values: NDArray[np.float32], largest: float) -> NDArray[np.uint8]:
     """Colours for a map.
 
     Args:
         values: (height, width) float32, what each place adds to the logit.
+        largest: the value that gets the strongest colour.
 
     Returns:
-        (height, width, 4) uint8, BGRA. What adds most is yellow and nearly opaque; what adds nothing, or speaks against
-        the class, is transparent.
+        (height, width, 4) uint8, BGRA. The largest value is yellow and nearly opaque; what adds nothing, or speaks
+        against the class, is transparent.
     """
-    most = float(values.max())
-    if most <= 0:
+    if largest <= 0:
         return np.zeros((*values.shape, 4), np.uint8)
-    strength = np.clip(values / most, 0, 1)
+    strength = np.clip(values / largest, 0, 1)
     colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     opacity = (strength * MOST_OPAQUE).astype(np.uint8)
     return np.dstack([colours, opacity])

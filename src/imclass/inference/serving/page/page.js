@@ -156,13 +156,11 @@ async function explain(classIndex) {
       body: state.blob,
       signal: AbortSignal.any([running.signal, AbortSignal.timeout(SECONDS_TO_WAIT * 1000)]),
     });
-    find("problem").hidden = true;
+    setBusy(false);
     if (classIndex === null) showClasses(answer);
     showMap(answer);
-    find("waiting").hidden = true;
-    find("answer").hidden = false;
-    find("explanation").hidden = false;
-    setBusy(false);
+    for (const id of ["problem", "waiting"]) find(id).hidden = true;
+    for (const id of ["answer", "explanation"]) find(id).hidden = false;
   } catch (error) {
     if (!running.signal.aborted) showProblem(error, () => explain(classIndex));
   }
