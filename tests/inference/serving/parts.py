@@ -89,9 +89,10 @@ class Workbench:
         self.batching = Batching(max_batch=4)
         self.metrics = Metrics()
         self.description = description()
+        self.decoder: Decoder | None = None
 
     def service(self, name: str = "model", backend: ExampleBackend | None = None) -> ModelService:
-        self.decoder = Decoder(2, self.limits.pixels)
+        self.decoder = self.decoder or Decoder(2, self.limits.pixels)
         return ModelService(
             name=name,
             path=f"{name}.tar.gz",

@@ -64,16 +64,13 @@ class ServerProcess:
         return match[1]
 
 
-def serve_command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "imclass", "serve", *map(str, arguments)]
-
-
 @contextmanager
 def as_process(folder: Path, *arguments: object, variables: dict[str, str] | None = None) -> Iterator[ServerProcess]:
     """`imclass serve ARGUMENTS --port 0`, ready; killed when the block ends."""
     log = folder / f"log-{time.monotonic_ns()}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **(variables or {})}
-    command = serve_command(*arguments, "--port", 0, "--device", "cpu", "--threads", 2)
+    options = [*arguments, "--port", 0, "--device", "cpu", "--threads", 2]
+    command = [sys.executable, "-m", "imclass", "serve", *map(str, options)]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stderr=stream, env=environment)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from http import HTTPStatus
 from typing import Any
 
@@ -295,7 +296,7 @@ async def test_description(workbench: Workbench) -> None:
         "device": "cpu",
         "max_batch": 4,
         "max_delay_ms": 5.0,
-        "queue_size": 256,
+        "queue_size": 1024,
         "max_body_bytes": 6 * 1024 * 1024,
         "candidates": [],
     }
@@ -399,9 +400,10 @@ async def test_classes_without_names_are_numbered(workbench: Workbench) -> None:
 
 
 async def test_parts_are_closed_with_the_application(workbench: Workbench) -> None:
-    import threading
-
+    before = set(threading.enumerate())
     async with workbench.client() as client:
         await client.post("/invocations", content=encoded(), headers=JPEG)
+        names = {thread.name.rsplit("_", 1)[0] for thread in set(threading.enumerate()) - before}
+    assert names == {"imclass-model", "imclass-decode"}
     assert workbench.backend.is_closed
-    await until(lambda: not any(t.name.startswith(("imclass-model", "imclass-decode")) for t in threading.enumerate()))
+    await until(lambda: set(threading.enumerate()) <= before)

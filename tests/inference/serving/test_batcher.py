@@ -20,7 +20,8 @@ PIXELS = np.zeros((4, 4, 3), np.uint8)
 
 @asynccontextmanager
 async def batcher(backend: ExampleBackend, **changes: object) -> AsyncIterator[Batcher]:
-    settings: dict[str, object] = {"max_batch": 4, "max_delay": 0.0, "queue_size": 100, "concurrency": 1, **changes}
+    settings: dict[str, object] = {"max_batch": 4, "max_delay": 0.0, "queue_size": 100, "longest_wait": 30.0}
+    settings |= {"concurrency": 1, **changes}
     made = Batcher(backend.predict, metrics=Metrics().of_model("m"), **settings)  # type: ignore[arg-type]
     made.start()
     try:
@@ -111,6 +112,22 @@ async def test_a_full_queue_says_so() -> None:
         backend.may_go_on.set()
         await asyncio.gather(*waiting)
         assert made.accepted == 0
+        await ask(made)
+
+
+async def test_what_could_not_be_answered_in_time_is_not_accepted() -> None:
+    backend = ExampleBackend()
+    async with batcher(backend, longest_wait=0.5) as made:
+        made._seconds_per_image = 0.3
+        backend.may_go_on.clear()
+        waiting = [asyncio.create_task(ask(made)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="2 images are waiting, which takes 1 seconds") as caught, made.places(1):
+            pass
+        assert caught.value.status == 503
+        backend.may_go_on.set()
+        await asyncio.gather(*waiting)
+        assert made._seconds_per_image < 0.3
         await ask(made)
 
 

@@ -11,7 +11,10 @@ import httpx
 import pytest
 
 from imclass.inference.serving import protocol
+from imclass.inference.serving.application import create_application
 from imclass.inference.serving.limits import Limits
+from imclass.inference.serving.models import Models
+from imclass.inference.serving.server import Address, Process, listening_socket
 from imclass.inference.serving.service import Batching
 from tests.inference.serving.parts import Workbench, encoded
 from tests.inference.serving.sockets import DEADLINE, exchange, in_thread, metric, received, request, wait_for
@@ -51,6 +54,15 @@ def test_who_sends_too_much_gets_an_answer(workbench: Workbench) -> None:
         answer = exchange(port, request(bytes(20 << 20), TYPE))
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"1,000 bytes" in answer
+
+
+def test_who_asks_before_sending_too_much_need_not_send(workbench: Workbench) -> None:
+    workbench.limits = Limits(body_bytes=1000)
+    with in_thread(workbench.parts()) as port:
+        answer = exchange(port, request(bytes(2000), TYPE, "Expect: 100-continue")[:-2000])
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        asked = request(encoded(), TYPE, "Expect: 100-continue")
+        assert exchange(port, asked).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
 
 
 def test_a_slow_body_gets_408_and_the_connection_ends(workbench: Workbench) -> None:
@@ -159,6 +171,17 @@ def test_what_was_accepted_is_answered_when_the_server_stops(workbench: Workbenc
         assert all(answer.result().endswith(ARRAY) for answer in answers)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/ping")
+
+
+def test_a_model_that_does_not_work_ends_the_process(workbench: Workbench, caplog: pytest.LogCaptureFixture) -> None:
+    workbench.backend.fault = RuntimeError("no memory")
+    service = workbench.service()
+    process = Process(Models([service]))
+    parts = workbench.parts(service, on_fault=process.fail)
+    address = Address("127.0.0.1", 0)
+    with listening_socket(address) as opened, pytest.raises(RuntimeError, match="a model does not work"):
+        process.run(create_application(parts), address, opened)
+    assert "no memory" in caplog.text
 
 
 def test_errors_are_json(workbench: Workbench) -> None:

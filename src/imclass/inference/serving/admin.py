@@ -68,7 +68,7 @@ class _Administration:
 async def _body(request: Request) -> bytes:
     limits = Limits(body_bytes=MOST_BODY_BYTES, body_seconds=BODY_SECONDS)
     with BodyMemory(limits.waiting_body_bytes).account() as account:
-        return await read_body(request.receive, request.headers.get("content-length"), limits, account)
+        return await read_body(request.receive, request.headers, limits, account)
 
 
 def _requested(body: bytes) -> tuple[str, str]:

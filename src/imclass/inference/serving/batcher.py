@@ -49,6 +49,7 @@ class Batcher:
         max_batch: most images of a batch.
         max_delay: seconds for which a batch waits for images that are on their way.
         queue_size: most images that are accepted and not yet answered.
+        longest_wait: seconds; when an image would wait longer for its answer, at the speed so far, it is not accepted.
         concurrency: batches that the model works on at the same time.
         metrics: where queue, batches and times are counted.
 
@@ -63,12 +64,14 @@ class Batcher:
         max_batch: int,
         max_delay: float,
         queue_size: int,
+        longest_wait: float,
         concurrency: int,
         metrics: ModelMetrics,
     ) -> None:
         self.max_batch = max_batch
         self.max_delay = max_delay
         self.queue_size = queue_size
+        self.longest_wait = longest_wait
         self.concurrency = concurrency
         self._predict = predict
         self._metrics = metrics
@@ -123,12 +126,17 @@ class Batcher:
         """Take places in the queue until the block ends.
 
         Raises:
-            RequestError: 503, there are not enough.
+            RequestError: 503, there are not enough, or too many images wait already.
         """
+        expected_wait = self.accepted * self._seconds_per_image
         if self.accepted + count > self.queue_size:
             raise overloaded(
                 f"{self.accepted} of {self.queue_size} places in the queue are taken, and the request needs {count}",
                 self._seconds_to_free(),
+            )
+        if expected_wait > self.longest_wait:
+            raise overloaded(
+                f"{self.accepted} images are waiting, which takes {expected_wait:.0f} seconds", self._seconds_to_free()
             )
         places = [Place() for _ in range(count)]
         self._change_accepted(count)
@@ -173,7 +181,7 @@ class Batcher:
 
     def _seconds_to_free(self) -> int:
         """After which half of the queue should be gone, in whole seconds: what `Retry-After` says."""
-        seconds = self._seconds_per_image * self.queue_size / 2
+        seconds = self._seconds_per_image * self.accepted / 2
         return max(1, min(round(seconds), LONGEST_ADVICE_SECONDS))
 
     async def _run(self, number: int) -> None:

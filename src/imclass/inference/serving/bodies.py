@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
@@ -61,18 +62,20 @@ class BodyAccount:
         self.held += count
 
 
-async def read_body(receive: Receive, content_length: str | None, limits: Limits, account: BodyAccount) -> bytes:
+async def read_body(receive: Receive, headers: Headers, limits: Limits, account: BodyAccount) -> bytes:
     """The whole body of a request.
 
     Args:
-        content_length: the header, if there is one.
+        headers: of the request.
 
     Raises:
         RequestError: 408, it does not arrive in time; 413, it is too large; 503, there is no memory for it.
         ClientDisconnect: the client went away.
     """
-    if content_length is not None and content_length.isdecimal() and int(content_length) > limits.body_bytes:
-        await _discard(receive)
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.body_bytes:
+        if headers.get("expect", "").lower() != "100-continue":  # such a client has not begun to send
+            await _discard(receive)
         raise _too_large(limits)
     chunks: list[bytes] = []
     try:

@@ -51,7 +51,7 @@ class Explanations(ImageEndpoint):
         num_classes = len(service.labels.names)
         class_index = _number(request, "class", 0, num_classes - 1)
         top = _number(request, "top", 1, num_classes)
-        body = await read_body(request.receive, request.headers.get("content-length"), self._limits, account)
+        body = await read_body(request.receive, request.headers, self._limits, account)
         (image,) = (await find_images(media_type, body, ONE_IMAGE)).encoded
         explanation = await while_connected(request.receive, self._explainer.explain(service, image, class_index))
         shown = min(DEFAULT_TOP, num_classes) if top is None else top

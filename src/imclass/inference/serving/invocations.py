@@ -32,7 +32,7 @@ class Invocations(ImageEndpoint):
     async def _answer(self, request: Request, service: ModelService, account: BodyAccount) -> Response:
         media_type = requests.content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
         form = responses.negotiate(joined(request, "accept"), batch_transform=self._batch_transform)
-        body = await read_body(request.receive, request.headers.get("content-length"), self._limits, account)
+        body = await read_body(request.receive, request.headers, self._limits, account)
         images = await find_images(media_type, body, self._limits.images)
         probabilities = await while_connected(request.receive, service.answer(images.encoded))
         content = responses.body(probabilities, form, service.labels, is_list=images.is_list)

@@ -35,7 +35,7 @@ class Batching:
 
     max_batch: int
     max_delay: float = 0.005
-    queue_size: int = 256
+    queue_size: int = 1024
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class ModelService:
             max_batch=self.batching.max_batch,
             max_delay=self.batching.max_delay,
             queue_size=self.batching.queue_size,
+            longest_wait=self.limits.request_seconds,
             concurrency=self.backend.concurrency,
             metrics=self.metrics,
         )
