@@ -95,10 +95,20 @@ async def test_the_overlay_has_the_shape_of_the_image_and_shows_only_what_was_se
     assert not overlay[:, 28:, 3].any()
 
 
+async def test_a_class_for_which_nothing_speaks(workbench: Workbench) -> None:
+    service = workbench.service()
+    service.model.network.head.weight.data[0] = -1.0
+    async with workbench.client(service) as client:
+        content = (await client.post("/explain?class=0", content=noise(40, 20), headers=JPEG)).json()
+    assert np.max(content["activation_map"]["cells"]) <= 0
+    assert content["activation_map"]["strongest"] is None
+    assert not overlay_of(content)[..., 3].any()
+
+
 async def test_the_overlay_of_a_large_image_is_small(workbench: Workbench) -> None:
     workbench.description = description(resize=16)
     overlay = overlay_of(await explained(workbench, noise(1500, 1000, ".jpg")))
-    assert overlay.shape == (427, 640, 4)
+    assert overlay.shape == (267, 400, 4)
 
 
 @pytest.mark.parametrize(("query", "names"), [("?top=1", ["cat"]), ("?top=2", ["cat", "dog"])])

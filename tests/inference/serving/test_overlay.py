@@ -23,7 +23,7 @@ def test_nothing_is_drawn_where_no_class_gains() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "drawn"), [((100, 50), (100, 50)), ((1280, 640), (640, 320)), ((10, 9000), (1, 640)), ((1, 1), (1, 1))]
+    ("size", "drawn"), [((100, 50), (100, 50)), ((800, 400), (400, 200)), ((10, 9000), (1, 400)), ((1, 1), (1, 1))]
 )
 def test_size(size: tuple[int, int], drawn: tuple[int, int]) -> None:
     assert overlay_size(*size) == drawn

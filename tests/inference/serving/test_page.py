@@ -81,6 +81,8 @@ class Visit:
         self.page = page
         self.url = url
         self.watched = Watched(page)
+        # Listened to from the start: a listener that comes with the key press can be too late for it.
+        page.on("filechooser", lambda chooser: None)
 
     def open(self) -> "Visit":
         self.page.goto(self.url)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_SIDE = 640
+LONGEST_SIDE = 400
 """Pixels of an overlay: the maps are smooth, so more would show nothing more."""
 
 MOST_OPAQUE = 240  # of 255
