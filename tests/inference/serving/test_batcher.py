@@ -176,6 +176,8 @@ async def test_too_few_answers_are_a_fault() -> None:
         made._predict = lambda pixels: np.zeros((0, 2), np.float32)
         with pytest.raises(RuntimeError, match="0 answers to 1 images"):
             await ask(made)
+        assert made.is_running
+    assert not made.is_running
 
 
 async def test_what_waits_is_given_up_when_the_server_stops() -> None:

@@ -117,6 +117,11 @@ class Batcher:
                 waiting.answer.set_exception(_stopping())
 
     @property
+    def is_running(self) -> bool:
+        """Whether batches are taken from the queue."""
+        return bool(self._runners) and not any(runner.done() for runner in self._runners)
+
+    @property
     def busy_seconds(self) -> float:
         """How long the oldest batch has been with the model; 0 when there is none."""
         return time.monotonic() - min(self._began.values()) if self._began else 0.0

@@ -30,15 +30,15 @@ class Candidate:
     Attributes:
         backend: its name.
         precision: of its convolutions.
-        images_per_second: in batches of the largest size; None when it failed.
+        images_per_second: in batches of the largest size.
         largest_difference: of a probability from that of torch in float32.
         verdict: in words, why it was taken or not.
     """
 
     backend: str
     precision: str
-    images_per_second: float | None
-    largest_difference: float | None
+    images_per_second: float
+    largest_difference: float
     verdict: str
 
 

@@ -129,7 +129,8 @@ class ModelService:
     @property
     def is_healthy(self) -> bool:
         """Whether the model is warm, and not stuck in a batch for longer than a request may take."""
-        return self.is_warm and self._batcher.busy_seconds < self.limits.request_seconds
+        is_stuck = self._batcher.busy_seconds > self.limits.request_seconds
+        return self.is_warm and self._batcher.is_running and not is_stuck
 
     async def answer(self, images: Sequence[bytes]) -> NDArray[np.float32]:
         """Probabilities (N, num_classes) float32 of N encoded images.
