@@ -200,7 +200,7 @@ function showMap({ activation_map: map, image, milliseconds }) {
   find("other").value = isListed ? "" : map.index;
   find("explained").textContent = `${map.class} (${percent(map.probability)})`;
   const where = map.strongest
-    ? `Most of it lies in the ${place(map.strongest, image)} of the picture.`
+    ? `It is strongest ${place(map.strongest, image)} of the picture.`
     : "Nothing in the picture does.";
   find("where").textContent = where;
   find("overlay").src = map.overlay;
@@ -235,9 +235,10 @@ function showTimes({ decode, model, map, total }) {
 }
 
 function place({ x, y }, { width, height }) {
-  const row = ["upper", "", "lower"][Math.min(2, Math.floor((3 * y) / height))];
+  const row = ["top", "", "bottom"][Math.min(2, Math.floor((3 * y) / height))];
   const column = ["left", "", "right"][Math.min(2, Math.floor((3 * x) / width))];
-  return [row, column].filter(Boolean).join(" ").replace(/^(upper|lower)$/, "$1 middle") || "middle";
+  const corner = [row, column].filter(Boolean).join(" ");
+  return corner ? `at the ${corner}` : "in the middle";
 }
 
 function percent(probability) {
