@@ -1,7 +1,8 @@
 """Prediction with a trained model, and its conversion for other programs."""
 
+from imclass.inference.activation_map import ActivationMap
 from imclass.inference.conversion import Conversion, convert
 from imclass.inference.pixels import ImageInput
 from imclass.inference.predictor import PredictedBatch, Predictor, load
 
-__all__ = ["Conversion", "ImageInput", "PredictedBatch", "Predictor", "convert", "load"]
+__all__ = ["ActivationMap", "Conversion", "ImageInput", "PredictedBatch", "Predictor", "convert", "load"]

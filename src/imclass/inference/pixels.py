@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.errors import ImageError
-from imclass.images import Preprocessing, preprocess
-from imclass.images.plan import plan_image
+from imclass.images import Preprocessing, dimensions, preprocess
+from imclass.images.plan import Size, plan_image
 from imclass.images.warp_cpu import execute
 
 ImageInput = str | os.PathLike[str] | bytes | NDArray[np.uint8]
@@ -36,6 +36,27 @@ def prepare(image: ImageInput, preprocessing: Preprocessing) -> NDArray[np.uint8
     raise ImageError(
         f"{type(image).__name__} is no image", fix="Pass paths, bytes of JPEG or PNG files, or uint8 RGB arrays."
     )
+
+
+def content_of(image: ImageInput) -> ImageInput:
+    """The image without its path: the bytes of the file; bytes and arrays as they are.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    return _read(Path(image)) if isinstance(image, str | os.PathLike) else image
+
+
+def size_of(content: ImageInput) -> Size:
+    """Width and height as displayed, of what `content_of` gave.
+
+    Raises:
+        ImageError: the header cannot be read.
+    """
+    if isinstance(content, np.ndarray):
+        return Size(content.shape[1], content.shape[0])
+    assert isinstance(content, bytes | bytearray | memoryview), "prepare refuses everything else"
+    return Size(*dimensions(bytes(content)))
 
 
 def name_of(image: ImageInput, position: int) -> str:

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from imclass import artifact
 from imclass.data import local_path
 from imclass.device import choose_device
 from imclass.errors import ImageError, UserError, listing
 from imclass.images import Preprocessing, thread_count
-from imclass.inference.pixels import ImageInput, name_of, prepare
+from imclass.inference.activation_map import ActivationMap, check_class_index, explain, place
+from imclass.inference.pixels import ImageInput, content_of, name_of, prepare, size_of
+from imclass.models import ResNet
 
 BATCH_SIZE = 64
 BATCHES_AHEAD = 2  # decoded while the network works on the one before
@@ -54,11 +55,11 @@ class Predictor:
     """
 
     def __init__(
-        self, description: artifact.Description, model: nn.Module, *, device: str = "auto", threads: int = 0
+        self, description: artifact.Description, model: ResNet, *, device: str = "auto", threads: int = 0
     ) -> None:
         self.description = description
         self.device = choose_device(device)
-        self._model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model: ResNet = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._threads = thread_count(threads)
         self._preprocessing = Preprocessing(
             image_shape=description.image_shape,
@@ -159,6 +160,28 @@ class Predictor:
         starts = range(0, len(tensor), BATCH_SIZE)
         rows = [self._forward(tensor[start : start + BATCH_SIZE].to(self.device)) for start in starts]
         return np.concatenate([self._no_rows(), *rows])
+
+    def activation_map(self, image: ImageInput, class_index: int | None = None) -> ActivationMap:
+        """Which parts of an image speak for a class.
+
+        Args:
+            image: a path, the bytes of a JPEG or PNG file, or a (H, W, 3) uint8 RGB array.
+            class_index: the class; None for the likeliest.
+
+        Raises:
+            ImageError: the image cannot be read.
+            UserError: there is no such class.
+        """
+        if class_index is not None:
+            check_class_index(class_index, self.description.num_classes)
+        try:
+            content = content_of(image)
+            pixels = prepare(content, self._preprocessing)
+            placement = place(size_of(content), self._preprocessing, self._model.stride)
+        except ImageError as error:
+            name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
+            raise ImageError(error.what, where=name, fix=error.fix) from error
+        return explain(self._model, pixels, placement, class_index)
 
     def _prepare(self, image: ImageInput, position: int) -> NDArray[np.uint8] | ImageError:
         try:

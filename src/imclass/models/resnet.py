@@ -148,6 +148,24 @@ class ResNet(nn.Module):
             self.add_module(name, nn.Sequential(first, *others))
         return widths[-1]
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, C, H, W) float, 0 to 255."""
+        return self.classify(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last feature map (N, features, rows, columns), values from 0 up, of images as for `forward`."""
+        raise NotImplementedError
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of the last feature map."""
+        logits: Tensor = self.head(features.mean(dim=(2, 3)))
+        return logits
+
+    @property
+    def stride(self) -> int:
+        """Pixels from cell to cell of the last feature map: (row, column) looks around pixel (row, column) * stride."""
+        return (4 if self.layout.large_stem else 1) << (len(self.layout.units) - 1)
+
     @property
     def head(self) -> nn.Linear:
         """The last layer, the only one that depends on the classes."""
@@ -239,15 +257,14 @@ class ResNetV2(ResNet):
         self.relu = nn.ReLU(inplace=True)
         self.fc1 = nn.Linear(features, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         x = self.conv0(self.bn_data(images))
         if self.layout.large_stem:
             x = self.pool0(self.relu(self.bn0(x)))
         for name in self.stage_names:
             x = getattr(self, name)(x)
-        x = self.relu(self.bn1(x))
-        logits: Tensor = self.fc1(x.mean(dim=(2, 3)))
-        return logits
+        activated: Tensor = self.relu(self.bn1(x))
+        return activated
 
     @property
     def head(self) -> nn.Linear:
@@ -339,13 +356,11 @@ class ResNetV1(ResNet):
         features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)
         self.fc = nn.Linear(features, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = (images - self.mean) / self.std
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+    def features(self, images: Tensor) -> Tensor:
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1((images - self.mean) / self.std))))
         for name in self.stage_names:
             x = getattr(self, name)(x)
-        logits: Tensor = self.fc(x.mean(dim=(2, 3)))
-        return logits
+        return x
 
     @property
     def head(self) -> nn.Linear:

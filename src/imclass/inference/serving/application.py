@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,11 +18,14 @@ from imclass.inference.serving.answers import fault, http_error, problem
 from imclass.inference.serving.authorisation import BearerToken
 from imclass.inference.serving.bodies import BodyMemory
 from imclass.inference.serving.decoding import Decoder
+from imclass.inference.serving.explainer import Explainer
+from imclass.inference.serving.explanations import Explanations
 from imclass.inference.serving.invocations import Invocations
 from imclass.inference.serving.limits import MEBIBYTE, Limits
 from imclass.inference.serving.metrics import Metrics
 from imclass.inference.serving.models import Models
 from imclass.inference.serving.openapi import document
+from imclass.inference.serving.page import load_page
 from imclass.inference.serving.problems import RequestError, overloaded
 
 logger = logging.getLogger(__name__)
@@ -60,18 +62,21 @@ class Parts:
 def create_application(parts: Parts) -> Starlette:
     """The ASGI application. Models are started and warmed when it starts, and stopped when it ends."""
     operations = _Operations(parts)
-    invocations = Invocations(
-        parts.models, parts.metrics, parts.limits, BodyMemory(parts.limits.waiting_body_bytes), parts.batch_transform
-    )
+    memory = BodyMemory(parts.limits.waiting_body_bytes)
+    invocations = Invocations(parts.models, parts.metrics, parts.limits, memory, parts.batch_transform)
+    explainer = Explainer(parts.limits.waiting_explanations)
+    explanations = Explanations(parts.models, parts.metrics, parts.limits, memory, explainer)
     routes = [
         Route("/", operations.page, methods=["GET"]),
         Route("/ping", operations.ping, methods=["GET"]),
         Route("/invocations", invocations.answer, methods=["POST"]),
+        Route("/explain", explanations.answer, methods=["POST"]),
         Route("/execution-parameters", operations.execution_parameters, methods=["GET"]),
         Route("/model", operations.model, methods=["GET"]),
         Route("/models", operations.list_models, methods=["GET"]),
         Route("/models/{name}", operations.model, methods=["GET"]),
         Route("/models/{name}/invocations", invocations.answer, methods=["POST"]),
+        Route("/models/{name}/explain", explanations.answer, methods=["POST"]),
         Route("/metrics", operations.metrics, methods=["GET"]),
         Route("/openapi.json", operations.openapi, methods=["GET"]),
     ]
@@ -91,11 +96,11 @@ def create_application(parts: Parts) -> Starlette:
         routes=routes,
         middleware=middleware,
         exception_handlers={RequestError: problem, 404: http_error, 405: http_error, Exception: fault},  # type: ignore[dict-item]
-        lifespan=_lifespan(parts),
+        lifespan=_lifespan(parts, explainer),
     )
 
 
-def _lifespan(parts: Parts) -> Callable[[Starlette], Any]:
+def _lifespan(parts: Parts, explainer: Explainer) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def lifespan(application: Starlette) -> AsyncIterator[None]:
         # The server listens while the models are warmed, so that the health check gets its answer.
@@ -107,6 +112,7 @@ def _lifespan(parts: Parts) -> Callable[[Starlette], Any]:
             await asyncio.gather(warming, return_exceptions=True)
             await parts.models.stop()
             parts.decoder.close()
+            explainer.close()
 
     return lifespan
 
@@ -126,11 +132,11 @@ class _Operations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._page = files("imclass.inference.serving").joinpath("page.html").read_text("utf-8")
+        self._page = load_page(needs_token=parts.token is not None)
 
     async def page(self, request: Request) -> Response:
         """The page to try a model on."""
-        return HTMLResponse(self._page)
+        return HTMLResponse(self._page.content, headers=self._page.headers)
 
     async def ping(self, request: Request) -> Response:
         """200 with an empty body when all models are warm and getting on; else 503."""

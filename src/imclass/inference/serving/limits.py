@@ -18,6 +18,7 @@ class Limits:
         body_seconds: until the whole body has arrived.
         request_seconds: from the whole body to the answer.
         waiting_body_bytes: of the bodies of all requests that are being read or answered.
+        waiting_explanations: that are worked on or wait, of all models.
     """
 
     body_bytes: int = 6 * MEBIBYTE
@@ -26,3 +27,4 @@ class Limits:
     body_seconds: float = 30.0
     request_seconds: float = 60.0
     waiting_body_bytes: int = 512 * MEBIBYTE
+    waiting_explanations: int = 16

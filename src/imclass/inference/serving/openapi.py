@@ -8,6 +8,12 @@ from imclass.inference.serving.requests import ENCODED_IMAGE, JSON, MULTIPART
 from imclass.inference.serving.responses import JSON_LINES
 from imclass.version import VERSION
 
+
+def _numbers(*names: str) -> dict[str, Any]:
+    """The schema of an object of numbers."""
+    return {"type": "object", "properties": {name: {"type": "number"} for name in names}, "required": [*names]}
+
+
 _PROBABILITIES = {
     "type": "array",
     "items": {"type": "number", "minimum": 0, "maximum": 1},
@@ -27,6 +33,42 @@ _VERBOSE = {
         },
     },
     "required": ["probabilities", "labels"],
+}
+_CLASS = {
+    "class": {"type": "string"},
+    "index": {"type": "integer"},
+    "probability": {"type": "number", "minimum": 0, "maximum": 1},
+}
+_EXPLANATION = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"},
+        "multi_label": {"type": "boolean"},
+        "image": _numbers("width", "height"),
+        "predictions": {"type": "array", "items": {"type": "object", "properties": _CLASS, "required": [*_CLASS]}},
+        "activation_map": {
+            "type": "object",
+            "properties": {
+                **_CLASS,
+                "cells": {
+                    "type": "array",
+                    "items": {"type": "array", "items": {"type": "number"}},
+                    "description": "Rows of what each cell adds to the class's score. Their mean and the bias are it.",
+                },
+                "largest": {"type": "number", "description": "The largest value of any class in any cell."},
+                "seen": _numbers("left", "top", "width", "height")
+                | {"description": "The part of the image that the network saw, in pixels."},
+                "strongest": {
+                    "anyOf": [_numbers("x", "y"), {"type": "null"}],
+                    "description": "The place that adds most, in pixels; null when none adds anything.",
+                },
+                "overlay": {"type": "string", "description": "A PNG with the image's shape, as a data URL."},
+            },
+            "required": [*_CLASS, "cells", "largest", "seen", "strongest", "overlay"],
+        },
+        "milliseconds": _numbers("decode", "model", "map", "total"),
+    },
+    "required": ["model", "multi_label", "image", "predictions", "activation_map", "milliseconds"],
 }
 _ERROR = {
     "type": "object",
@@ -69,6 +111,8 @@ def document(limits: Limits, names: Sequence[str]) -> dict[str, Any]:
             "/ping": {"get": _get("ping", "Whether all models are ready.", {"description": "They are."}, 503)},
             "/invocations": {"post": _invocations("invoke", limits)},
             "/models/{name}/invocations": {"post": _invocations("invokeModel", limits), "parameters": [name]},
+            "/explain": {"post": _explain("explain", limits)},
+            "/models/{name}/explain": {"post": _explain("explainModel", limits), "parameters": [name]},
             "/execution-parameters": {
                 "get": _get("executionParameters", "What SageMaker's batch transform asks.", _json({"type": "object"}))
             },
@@ -95,15 +139,52 @@ def _get(operation: str, summary: str, answer: dict[str, Any], *problems: int) -
 
 
 def _invocations(operation: str, limits: Limits) -> dict[str, Any]:
+    entries = [_PROBABILITIES, _VERBOSE, _PREDICTION]
+    return _post(
+        operation,
+        "Probabilities of the classes of an image, or of several.",
+        limits,
+        limits.images,
+        {
+            "description": "An entry for the image; a list or lines of entries for several.",
+            "content": {
+                JSON: {"schema": {"anyOf": [*entries, {"type": "array", "items": {"anyOf": entries}}]}},
+                JSON_LINES: {"schema": {"type": "string"}},
+            },
+        },
+    )
+
+
+def _explain(operation: str, limits: Limits) -> dict[str, Any]:
+    answer = {"description": "The likeliest classes, and a map.", "content": {JSON: {"schema": _EXPLANATION}}}
+    summary = "The likeliest classes of an image, and the parts of it that speak for one of them."
+    parameters = [
+        _query("class", 0, "The class to explain; without it the likeliest."),
+        _query("top", 1, "How many classes to name; without it 5."),
+    ]
+    return _post(operation, summary, limits, 1, answer) | {"parameters": parameters}
+
+
+def _query(name: str, least: int, description: str) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": least}
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+def _post(operation: str, summary: str, limits: Limits, most_images: int, answer: dict[str, Any]) -> dict[str, Any]:
     encoded = {"schema": {"type": "string", "format": "binary", "description": "A JPEG or PNG file."}}
     base64 = {"type": "string", "contentEncoding": "base64"}
     one = {"type": "object", "properties": {"image": base64}, "required": ["image"]}
-    images = {"type": "array", "items": base64, "minItems": 1, "maxItems": limits.images}
+    images = {"type": "array", "items": base64, "minItems": 1, "maxItems": most_images}
     several = {"type": "object", "properties": {"images": images}, "required": ["images"]}
-    files = {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}
+    files = {
+        "type": "object",
+        "additionalProperties": {"type": "string", "format": "binary"},
+        "minProperties": 1,
+        "maxProperties": most_images,
+    }
     return {
         "operationId": operation,
-        "summary": "Probabilities of the classes of an image, or of several.",
+        "summary": summary,
         "description": f"The body has at most {limits.body_bytes} bytes, an image at most {limits.pixels} pixels.",
         "requestBody": {
             "required": True,
@@ -113,25 +194,7 @@ def _invocations(operation: str, limits: Limits) -> dict[str, Any]:
                 MULTIPART: {"schema": files},
             },
         },
-        "responses": {
-            "200": {
-                "description": "An entry for the image; a list or lines of entries for several.",
-                "content": {
-                    JSON: {
-                        "schema": {
-                            "anyOf": [
-                                _PROBABILITIES,
-                                _VERBOSE,
-                                _PREDICTION,
-                                {"type": "array", "items": {"anyOf": [_PROBABILITIES, _VERBOSE, _PREDICTION]}},
-                            ]
-                        }
-                    },
-                    JSON_LINES: {"schema": {"type": "string"}},
-                },
-            },
-            **{str(status): _problem(status) for status in _PROBLEMS},
-        },
+        "responses": {"200": answer, **{str(status): _problem(status) for status in _PROBLEMS}},
     }
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,23 @@ class Batching:
     max_batch: int
     max_delay: float = 0.005
     queue_size: int = 1024
+
+
+@dataclass(frozen=True)
+class AnsweredImage:
+    """One image on its way to an answer.
+
+    Attributes:
+        pixels: (H, W, C) uint8, as the model saw it.
+        probabilities: (num_classes,) float32.
+        decode_seconds: from its acceptance to its pixels.
+        model_seconds: from its pixels to its probabilities, with the wait for a batch.
+    """
+
+    pixels: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+    decode_seconds: float
+    model_seconds: float
 
 
 @dataclass
@@ -121,17 +139,36 @@ class ModelService:
             RequestError: 400, an image cannot be read; 503, the queue is full or the time is over.
         """
         began = time.monotonic()
+        async with self.deadline():
+            with self._batcher.places(len(images)) as places:
+                pixels = await self.decoder.decode(images, self.preprocessing, self.metrics)
+                rows = await asyncio.gather(*map(self._batcher.answer, places, pixels))
+        self.metrics.total_seconds.observe(time.monotonic() - began)
+        return np.stack(rows)
+
+    async def answer_in_steps(self, image: bytes) -> AnsweredImage:
+        """As `answer`, for one image, with what came between; within a `deadline`."""
+        with self._batcher.places(1) as (place,):
+            began = time.monotonic()
+            (pixels,) = await self.decoder.decode([image], self.preprocessing, self.metrics)
+            decoded = time.monotonic()
+            probabilities = await self._batcher.answer(place, pixels)
+        return AnsweredImage(pixels, probabilities, decoded - began, time.monotonic() - decoded)
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """The time that a request may take.
+
+        Raises:
+            RequestError: 503, the time is over.
+        """
         try:
             async with asyncio.timeout(self.limits.request_seconds) as timer:
-                with self._batcher.places(len(images)) as places:
-                    pixels = await self.decoder.decode(images, self.preprocessing, self.metrics)
-                    rows = await asyncio.gather(*map(self._batcher.answer, places, pixels))
+                yield
         except TimeoutError as error:
             if not timer.expired():
                 raise
             raise overloaded(f"the model did not answer within {self.limits.request_seconds:g} seconds") from error
-        self.metrics.total_seconds.observe(time.monotonic() - began)
-        return np.stack(rows)
 
     def describe(self) -> dict[str, Any]:
         """What `GET /model` shows."""
@@ -145,6 +182,7 @@ class ModelService:
                 "max_batch": self.batching.max_batch,
                 "max_delay_ms": self.batching.max_delay * 1000,
                 "queue_size": self.batching.queue_size,
+                "max_body_bytes": self.limits.body_bytes,
                 "candidates": [vars(candidate) for candidate in self.candidates],
             },
         }
