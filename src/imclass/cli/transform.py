@@ -96,11 +96,19 @@ def command(
     ] = None,
     assemble_with: Annotated[
         AssembleWithName,
-        typer.Option(help="Line puts a line end behind each result of the format out.", rich_help_panel=_RESULTS),
+        typer.Option(
+            help="Line puts a line end behind each result of the format out.",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
     ] = AssembleWithName.NONE,
     join_source: Annotated[
         JoinSourceName,
-        typer.Option(help="Input puts what INPUT says of an image beside its result.", rich_help_panel=_RESULTS),
+        typer.Option(
+            help="Input puts what INPUT says of an image beside its result.",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
     ] = JoinSourceName.NONE,
     failed: Annotated[
         Path | None,
@@ -292,7 +300,7 @@ def _report(summary: "Summary", output: Path, quiet: bool) -> None:
         return
     if summary.failures:
         problems = [f"{failure.key}: {failure.reason}" for failure in summary.failures]
-        messages.error(f"{len(problems)} images have no result\n{listing(problems)}")
+        messages.error(f"no result for {len(problems)} of {summary.images} images\n{listing(problems)}")
     if quiet:
         return
     if summary.waiting_pieces:
