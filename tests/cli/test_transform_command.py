@@ -76,6 +76,7 @@ def test_a_shard_says_what_others_have_to_do(model: Path, photos: Path, tmp_path
         (["--num-shards", "2"], "belong together"),
         (["--shard-index", "0"], "belong together"),
         (["--num-shards", "2", "--shard-index", "2"], "there is no shard 2 of 2"),
+        (["--ray", "auto", "--num-shards", "2"], "--ray shares out the work itself"),
         (["--precision", "auto"], "--precision auto could choose differently"),
         (["--backend", "auto"], "--backend auto could choose differently"),
         (["--backend", "mxnet"], "there is no backend 'mxnet'"),

@@ -151,6 +151,15 @@ def command(
         int | None,
         typer.Option(metavar="I", min=0, help="Number of this one, from 0.", rich_help_panel=_RUNNING),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster, with the address HOST:PORT or auto; a task takes as many cores as --threads "
+            "(1), and a GPU where there is one.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Begin anew, and replace the results that are there.", rich_help_panel=_RUNNING),
@@ -197,7 +206,8 @@ def command(
     """
     shape, names = shape_triple(image_shape), class_name_list(class_names)
     _refuse_automatic(backend, precision)
-    shares = (num_shards, shard_index)
+    if ray is not None and (num_shards is not None or shard_index is not None):
+        raise typer.BadParameter("--ray shares out the work itself: leave out --num-shards and --shard-index")
 
     from imclass.data.unlabelled import SplitType
     from imclass.inference.transform import AssembleWith, Computing, Format, JoinSource, Request, transform
@@ -220,7 +230,12 @@ def command(
         computing=Computing(backend, precision, device, batch_size, threads),
     )
     with messages.warnings_on_stderr(), Progress(quiet) as progress:
-        summary = transform(request, progress, shard=_shard(*shares), restart=restart)
+        if ray is None:
+            summary = transform(request, progress, shard=_shard(num_shards, shard_index), restart=restart)
+        else:
+            from imclass.inference.transform.ray_cluster import transform_on_ray
+
+            summary = transform_on_ray(request, ray, progress, restart=restart)
     _report(summary, output, quiet)
     if summary.failures:
         raise typer.Exit(USER_ERROR)

@@ -10,7 +10,7 @@ From a request to its results:
     rows            a result as bytes; `parquet` as columns
     destinations    where results go; `assembling` puts single files together
     work_folder     what is kept to go on after an interruption
-    processes       several processes under torchrun
+    processes       several processes under torchrun; `ray_cluster` many machines
 """
 
 from imclass.inference.transform.pieces import Shard

@@ -50,12 +50,13 @@ class Job:
         self.network.close()
 
 
-def open_job(request: Request, *, local_rank: int = 0, restart: bool = False) -> Job:
+def open_job(request: Request, *, local_rank: int = 0, restart: bool = False, to_compute: bool = True) -> Job:
     """Open model, images and folders.
 
     Args:
         local_rank: number of this process on its machine.
         restart: remove the results that are there, and forget what was done.
+        to_compute: whether this process will do pieces itself.
 
     Raises:
         UserError: something of it cannot be opened, or the output folder belongs to another job.
@@ -66,7 +67,9 @@ def open_job(request: Request, *, local_rank: int = 0, restart: bool = False) ->
         image_root=request.image_root,
         image_attribute=request.image_attribute,
     )
-    network = Network(request, local_rank)
+    network = Network(request)
+    if to_compute:
+        network.open_backend(local_rank)
     make_folder(request.output)
     folder = WorkFolder(request.work_folder, images.keys)
     destination = _destination(request, images, network, folder)
@@ -82,8 +85,16 @@ def open_job(request: Request, *, local_rank: int = 0, restart: bool = False) ->
     return job
 
 
+def pieces_to_do(job: Job, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces that are not done, or some of whose images have no result."""
+    return [piece for piece in pieces if not job.folder.is_done(piece) or job.destination.missing(piece)]
+
+
 def do_pieces(
-    job: Job, pieces: Sequence[Piece], on_begin: Callable[[int, int], None], on_batch: Callable[[int], None]
+    job: Job,
+    pieces: Sequence[Piece],
+    on_begin: Callable[[int, int], None] = lambda images, already: None,
+    on_batch: Callable[[int], None] = lambda images: None,
 ) -> int:
     """Predict the images of some pieces that have no results yet.
 
@@ -94,17 +105,17 @@ def do_pieces(
     Returns:
         Number of images that were predicted, or failed, now.
     """
-    works = [Work(piece, missing) for piece in pieces if (missing := job.destination.missing(piece))]
-    images, to_do = sum(len(piece.images) for piece in pieces), sum(len(work.indices) for work in works)
-    on_begin(images, images - to_do)
-    job.destination.clean([index for work in works for index in work.indices])
-    with_work = {work.piece.number for work in works}
-    for piece in pieces:
-        if piece.number not in with_work and not job.folder.is_done(piece):
-            job.folder.mark_done(piece, [])
+    works = [Work(piece, job.destination.missing(piece)) for piece in pieces_to_do(job, pieces)]
+    to_do = [index for work in works for index in work.indices]
+    images = sum(len(piece.images) for piece in pieces)
+    on_begin(images, images - len(to_do))
+    job.destination.clean(to_do)
+    for work in works:
+        if not work.indices:  # killed between its last result and the mark
+            job.folder.mark_done(work.piece, [])
     for answer in _written_answers(job, works):
         on_batch(len(answer.batch.indices))
-    return to_do
+    return len(to_do)
 
 
 def _written_answers(job: Job, works: Sequence[Work]) -> Iterator[Answer]:

@@ -30,7 +30,7 @@ from imclass.images import Preprocessing
 from imclass.images.ordered import map_in_order
 from imclass.images.workers import Workers
 from imclass.inference.pixels import prepare
-from imclass.inference.serving.backends import LoadedModel
+from imclass.inference.serving.backends import Backend, LoadedModel
 from imclass.inference.serving.choosing import choose
 from imclass.inference.serving.responses import Labels
 from imclass.inference.transform.pieces import Piece
@@ -96,11 +96,10 @@ class Answer:
 
 
 class Network:
-    """A model that is ready to compute.
+    """A model, and what computes it.
 
     Args:
-        request: names the model and what computes it.
-        local_rank: number of this process on its machine, which is that of its GPU unless the request says another.
+        request: names both.
 
     Attributes:
         labels: what its outputs are called.
@@ -108,17 +107,17 @@ class Network:
 
     Raises:
         ArtifactError: the model cannot be opened, or what was said of it does not fit.
-        UserError: there is no such device, backend or precision.
     """
 
-    def __init__(self, request: Request, local_rank: int = 0) -> None:
+    def __init__(self, request: Request) -> None:
         description, network = artifact.load(request.model, image_shape=request.image_shape)
         description = artifact.supplemented(
             description, str(request.model), class_names=request.class_names, image_shape=request.image_shape
         )
-        computing = request.computing
-        model = LoadedModel(description, network)
-        self.fingerprint = _fingerprint(model)
+        self._computing = request.computing
+        self._model = LoadedModel(description, network)
+        self._backend: Backend | None = None
+        self.fingerprint = _fingerprint(self._model)
         self.labels = Labels(
             tuple(description.class_names or map(str, range(description.num_classes))), description.multi_label
         )
@@ -128,16 +127,27 @@ class Network:
             resize_mode=description.resize_mode,
             fill_value=description.fill_value,
         )
+
+    def open_backend(self, local_rank: int = 0) -> None:
+        """Get ready to compute.
+
+        Args:
+            local_rank: number of this process on its machine, which is that of its GPU unless the request says another.
+
+        Raises:
+            UserError: there is no such device, backend or precision.
+        """
         self._backend, _ = choose(
-            model,
-            choose_device(computing.device, local_rank),
-            backend=computing.backend,
-            precision=computing.precision,
-            max_batch=computing.batch_size,
+            self._model,
+            choose_device(self._computing.device, local_rank),
+            backend=self._computing.backend,
+            precision=self._computing.precision,
+            max_batch=self._computing.batch_size,
         )
 
     def answer(self, decoded: Decoded) -> Answer:
-        """Compute a batch."""
+        """Compute a batch, after `open_backend`."""
+        assert self._backend is not None
         if decoded.read:
             probabilities = self._backend.predict(decoded.pixels)
         else:
@@ -146,7 +156,8 @@ class Network:
 
     def close(self) -> None:
         """Give back memory; it computes no more."""
-        self._backend.close()
+        if self._backend is not None:
+            self._backend.close()
 
 
 def batches_of(works: Iterable[Work], batch_size: int) -> list[Batch]:
