@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -41,7 +42,10 @@ class PendingFile:
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self.stream.write(data)
+        try:
+            self.stream.write(data)
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
 
     def finish(self) -> None:
         """Write all that waits to be written; `commit` may follow."""
@@ -65,7 +69,8 @@ class PendingFile:
     def discard(self) -> None:
         """Throw away what was written; does nothing after `commit`."""
         try:
-            self.stream.close()
+            with suppress(OSError):  # what is not written yet has no place on a full disk, and is not wanted
+                self.stream.close()
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -292,6 +293,43 @@ def test_images_outside_the_root_have_no_file_of_their_own(
         run(request_of(source=path, image_root=photos / "a", output=tmp_path / "jsonl", format=Format.JSONL)).images
         == 3
     )
+
+
+def test_a_name_that_leaves_no_room_for_its_result_is_refused(
+    request_of: Callable[..., Request],
+    photos: Path,
+    write_png: Callable[..., Path],
+    pixels_of: Callable[..., np.ndarray],
+) -> None:
+    write_png(photos / ("n" * 229 + ".png"), pixels_of(0))
+    request = request_of()
+    assert run(request).predicted == 151
+    write_png(photos / ("m" * 230 + ".png"), pixels_of(0))
+    with pytest.raises(UserError, match="has too long a name"):
+        run(request)
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_a_full_disk_is_the_users_error_and_leaves_nothing_half(
+    request_of: Callable[..., Request], tmp_path: Path, format: Format
+) -> None:
+    if format is Format.PARQUET:
+        pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    request = request_of(format=format)
+    if format is Format.OUT:
+        long_names = tuple(letter * 300 for letter in "abc")
+        request = request_of(accept="application/json;verbose", class_names=long_names)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The settings of the job fit; results with long names, or a piece of a single file, do not.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700, hard))
+    try:
+        with pytest.raises(UserError, match="cannot be written: File too large"):
+            run(request)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert [path for path in request.work_folder.rglob("*") if path.suffix in (".rows", ".tmp", ".done")] == []
+    assert relative_files(request.output) == []
+    assert run(request).predicted == 150
 
 
 def pack(path: Path, images: list[bytes]) -> Path:

@@ -1,6 +1,5 @@
 """What a job keeps."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -40,15 +39,7 @@ def test_the_first_to_claim_decides_and_the_others_compare(folder: WorkFolder) -
         folder.claim({"model": "y", "format": "csv"}, list)
     assert "model: x there, y now" in str(caught.value)
     assert "format" not in caught.value.what
-    assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["job.json"]
-
-
-def test_results_that_another_process_just_wrote_are_no_reason_to_refuse(folder: WorkFolder) -> None:
-    def another_claims_and_writes() -> list[Path]:
-        (folder.path / "job.json").write_text(json.dumps({"model": "x"}))
-        return [Path("results/a.jpg.out")]
-
-    folder.claim({"model": "x"}, another_claims_and_writes)
+    assert sorted(path.name for path in folder.path.iterdir() if path.is_file()) == ["job.json", "lock"]
 
 
 def test_results_without_a_job_are_refused(folder: WorkFolder) -> None:

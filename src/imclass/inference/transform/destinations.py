@@ -1,5 +1,6 @@
 """Where results go: a file for each image, or pieces that are put together when all are there."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +20,8 @@ from imclass.inference.transform.work_folder import Failure, WorkFolder, make_fo
 from imclass.pending_file import PendingFile, remove_left_over
 
 OUT = ".out"
+LONGEST_NAME = 255  # bytes, on all usual file systems
+TEMPORARY_EXTRA = 18  # bytes that `PendingFile` adds to a name while it writes
 
 
 class PieceWriter(Protocol):
@@ -207,6 +210,7 @@ def check_output_keys(keys: Sequence[str], name: str) -> None:
         UserError: some are not; they are named.
     """
     problems = [f"{printable(key)} leads out of the output folder" for key in keys if _leads_out(key)]
+    problems += [f"{printable(key)} has too long a name" for key in keys if _is_too_long(key)]
     files = {f"{key}{OUT}" for key in keys}
     problems += [f"{printable(path)} would be a file and a folder" for path in sorted(_folders(keys) & files)]
     if problems:
@@ -219,6 +223,11 @@ def check_output_keys(keys: Sequence[str], name: str) -> None:
 
 def _leads_out(key: str) -> bool:
     return key.startswith("/") or ".." in key.split("/")
+
+
+def _is_too_long(key: str) -> bool:
+    """Whether the temporary file of its result would have a name that file systems refuse."""
+    return len(os.fsencode(key.rpartition("/")[2])) > LONGEST_NAME - len(OUT) - TEMPORARY_EXTRA
 
 
 def _folders(keys: Sequence[str]) -> set[str]:

@@ -90,8 +90,8 @@ class _ParquetPieceWriter:
         from pyarrow import parquet
 
         empty = self._assembly.schema.empty_table()
-        parquet.write_table(pyarrow.concat_tables([*self._tables, empty]), self._file.stream)
-        self._file.commit()
+        with self._file as file:
+            parquet.write_table(pyarrow.concat_tables([*self._tables, empty]), file.stream)
 
     def discard(self) -> None:
         self._file.discard()

@@ -1,6 +1,5 @@
 """What is asked of a batch transform."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -90,7 +89,7 @@ class Request:
     join_source: JoinSource = JoinSource.NONE
     image_root: Path | None = None
     image_attribute: str | None = None
-    class_names: Sequence[str] | None = None
+    class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
     failed: Path | None = None
     work_dir: Path | None = None

@@ -5,7 +5,7 @@
       00000012.rows          results of piece 12, until they are put together (single files only)
       00000012.done          piece 12 is done: the images that failed, with reasons, as JSON
       finished.json          all pieces are done and put together
-    lock                     held by the process that puts results together
+    lock                     held by the process that claims the job or puts results together
 
 Every file appears complete or not at all, and says the same whoever writes it. So it does no harm when a piece is done
 twice, say by a process that was thought dead.
@@ -68,19 +68,17 @@ class WorkFolder:
         Raises:
             UserError: the folder belongs to a job with other settings, or there are results of an unknown job.
         """
-        wanted = json.loads(json.dumps(settings))
-        if not self._job_file.exists():
-            found = existing_results()
-            # Of several processes that start together the first may have written results in the meantime, but only
-            # after its job.json.
-            if found and not self._job_file.exists():
-                raise UserError(
-                    f"there are results already, and which model made them is not known, {found[0]} among them",
-                    where=str(found[0].parent),
-                    fix="Name another folder, or replace them with --restart.",
-                )
-            self._create_job_file(wanted)
-        self._compare(wanted)
+        with self.lock():
+            if not self._job_file.exists():
+                # Processes write results after they have claimed the job, so these are older than it.
+                if found := existing_results():
+                    raise UserError(
+                        f"there are results already, and which model made them is not known, {found[0]} among them",
+                        where=str(found[0].parent),
+                        fix="Name another folder, or replace them with --restart.",
+                    )
+                write_file(self._job_file, json.dumps(settings, indent=2).encode() + b"\n")
+            self._compare(json.loads(json.dumps(settings)))
 
     def clear(self) -> None:
         """Forget everything that was done."""
@@ -127,18 +125,31 @@ class WorkFolder:
         """Hold the job's lock while the block runs.
 
         Raises:
-            UserError: another process does not let go of it.
+            UserError: another process does not let go of it, or the file system has no locks.
         """
         deadline = time.monotonic() + LOCK_SECONDS
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            while not _try_lock(descriptor):
+            while not self._try_lock(descriptor):
                 if time.monotonic() > deadline:
-                    raise UserError("another process puts the results together and does not end", where=str(self.path))
+                    raise UserError("another process holds the job and does not end", where=str(self.path))
                 time.sleep(LOCK_POLL_SECONDS)
             yield
         finally:
             os.close(descriptor)
+
+    def _try_lock(self, descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise UserError(
+                f"the file system has no locks: {error.strerror}",
+                where=str(self.path),
+                fix="Name a folder on another one with --work-dir.",
+            ) from error
+        return True
 
     @property
     def _job_file(self) -> Path:
@@ -146,17 +157,6 @@ class WorkFolder:
 
     def _done_file(self, piece: Piece) -> Path:
         return self._pieces / f"{piece.number:08d}.done"
-
-    def _create_job_file(self, settings: Mapping[str, object]) -> None:
-        """Of several processes that start together one wins; the others compare with what it wrote."""
-        temporary = self.path / f".{JOB_FILE}.{os.getpid()}"
-        temporary.write_bytes(json.dumps(settings, indent=2).encode() + b"\n")
-        try:
-            os.link(temporary, self._job_file)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
 
     def _compare(self, wanted: Mapping[str, object]) -> None:
         settings = json.loads(self._job_file.read_bytes())
@@ -186,14 +186,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder cannot be made: {error.strerror}", where=str(path)) from error
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _hash(keys: Sequence[str]) -> str:
