@@ -19,7 +19,7 @@ import gzip
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -91,6 +91,27 @@ def member_names(path: Path, limit: int) -> Iterator[str]:
             yield from (name for name, _ in _members(stream, path, limit))
 
 
+def read_small(path: Path, wanted: Callable[[str], bool], limit: int) -> tuple[tuple[str, ...], dict[str, bytes]]:
+    """Names of all files, and the bytes of those that are wanted, in one reading to the end.
+
+    Raises:
+        ArtifactError: as `read_members`.
+    """
+    if path.is_dir():
+        names = tuple(member_names(path, limit))
+        return names, _read_from_folder(path, tuple(filter(wanted, names)), limit)
+    found: list[str] = []
+    members: dict[str, bytes] = {}
+    with _unpacked(path) as stream:
+        for name, size in _members(stream, path, limit):
+            if wanted(name):
+                if name in members:
+                    raise _twice(path, name)
+                members[name] = stream.read(size)
+            found.append(name)
+    return tuple(dict.fromkeys(found)), members
+
+
 def read_named(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:
     """The bytes of those members called `names` that are there; arguments and errors are those of `read_members`."""
     if path.is_dir():
@@ -122,7 +143,7 @@ def _read_from_archive(path: Path, names: tuple[str, ...], limit: int, *, to_the
             if name not in names:
                 continue
             if name in members:
-                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
+                raise _twice(path, name)
             members[name] = stream.read(size)
             if len(members) == len(names) and not to_the_end:
                 break
@@ -244,6 +265,10 @@ def _is_checkpoint(name: str) -> bool:
 def _plain(name: str) -> str:
     """tar writes "./model.json" where it was told to pack "."."""
     return name.removeprefix("./")
+
+
+def _twice(path: Path, name: str) -> ArtifactError:
+    return ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
 
 
 def _too_large(where: object, what: str) -> ArtifactError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imclass.cli import messages
+from imclass.cli.channel_options import channel_config
 from imclass.cli.exit_status import TERMINATED
 from imclass.cli.hyperparameter_options import with_hyperparameter_options
 from imclass.cli.parameters import (
@@ -16,10 +17,13 @@ from imclass.cli.parameters import (
     LabelFormat,
     LabelFormatOption,
     Quiet,
+    Stream,
     Threads,
     attribute_pair,
-    named_paths,
+    class_name_list,
+    named_places,
     pairs,
+    place_or_none,
 )
 from imclass.cli.raw_hyperparameters import gather
 
@@ -34,16 +38,17 @@ _DATA = "Data"
 def command(
     hyperparameters: dict[str, str],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest; also the "
+            "address of one: s3://, gs://, https://.",
             show_default=False,
         ),
     ] = None,
     *,
     validation: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
     ] = None,
     validation_split: Annotated[
@@ -58,11 +63,20 @@ def command(
     ] = None,
     image_root: ImageRoot = None,
     validation_image_root: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
     ] = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    class_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Class names, one a line in the order of the class numbers, for data or a model without names.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    stream: Stream = False,
     channel: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,8 +94,34 @@ def command(
             rich_help_panel=_DATA,
         ),
     ] = None,
-    model: Annotated[
+    input_mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]File|Pipe",
+            help="How channels come: File, or Pipe: through the FIFOs PATH_0, PATH_1, ... Without NAME for train and "
+            "validation.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    input_data_config: Annotated[
         Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Settings of channels as in SageMaker's inputdataconfig.json.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    pipe_deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="Longest wait for a pipe, its writer or its next bytes.",
+            rich_help_panel=_DATA,
+        ),
+    ] = 300.0,
+    model: Annotated[
+        str | None,
         typer.Option(
             metavar="FILE",
             help="Go on from this model (model.tar.gz, its folder, or MXNet's PREFIX-symbol.json).",
@@ -146,7 +186,12 @@ def command(
 
     imclass train --channel train=train/ --channel validation=val/ --hyperparameters hp.json --output run4
 
-    torchrun --nproc-per-node 8 -m imclass train photos --output run5
+    imclass train --channel train=pipes/train --channel validation=pipes/validation --input-mode Pipe
+    --hyperparameters hp.json --output run5
+
+    imclass train s3://bucket/train.rec --stream --output run6
+
+    torchrun --nproc-per-node 8 -m imclass train photos --output run7
     """
     if source is not None and channel:
         raise typer.BadParameter("give either SOURCE or --channel, not both")
@@ -154,26 +199,34 @@ def command(
         raise typer.BadParameter("give SOURCE, the training images, or --channel train=PATH")
     if content_type and not channel:
         raise typer.BadParameter("--content-type belongs to --channel")
-    channels = named_paths("--channel", channel) if channel else None
+    if (input_mode or input_data_config) and not channel:
+        raise typer.BadParameter("--input-mode and --input-data-config belong to --channel")
+    channels = named_places("--channel", channel) if channel else None
+    config = channel_config(input_data_config, input_mode or [], channels or {})
     content_types = pairs("--content-type", content_type) if content_type else None
     attributes = attribute_pair(attribute_names)
+    names = class_name_list(class_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
 
     from imclass.training import train
 
     run = train(
-        source,
+        place_or_none(source),
         output=output,
-        validation=validation,
+        validation=place_or_none(validation),
         validation_split=validation_split,
         channels=channels,
         content_types=content_types,
-        model=model,
+        input_data_config=config,
+        pipe_deadline=pipe_deadline,
+        model=place_or_none(model),
         pretrained=pretrained,
-        image_root=image_root,
-        validation_image_root=validation_image_root,
+        image_root=place_or_none(image_root),
+        validation_image_root=place_or_none(validation_image_root),
         attribute_names=attributes,
         label_format=label_format.value,
+        class_names=names,
+        stream=stream,
         hyperparameters=values,
         resume=resume,
         threads=threads,

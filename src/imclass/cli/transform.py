@@ -19,6 +19,8 @@ from imclass.cli.parameters import (
     Quiet,
     Threads,
     class_name_list,
+    place,
+    place_or_none,
     shape_triple,
 )
 from imclass.cli.progress_bar import progress_bar
@@ -66,11 +68,11 @@ class JoinSourceName(StrEnum):
 def command(
     model: Model,
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="INPUT",
             help="Images, which need no labels: a folder with images at any depth, a .rec file, a .lst file, or a "
-            "manifest.",
+            "manifest; also the address of one.",
             show_default=False,
         ),
     ],
@@ -213,15 +215,15 @@ def command(
     from imclass.inference.transform import AssembleWith, Computing, Format, JoinSource, Request, transform
 
     request = Request(
-        model=model,
-        source=source,
+        model=place(model),
+        source=place(source),
         output=output,
         format=Format(format),
         accept=accept,
         split_type=None if split_type is None else SplitType(split_type),
         assemble_with=AssembleWith(assemble_with),
         join_source=JoinSource(join_source),
-        image_root=image_root,
+        image_root=place_or_none(image_root),
         image_attribute=image_attribute,
         class_names=names,
         image_shape=shape,

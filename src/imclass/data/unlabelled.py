@@ -11,24 +11,28 @@ manifest                             those listed; the same
 ===================================  =============================================================================
 
 Order is that of the list; that of the keys for folders; that of the records, file after file in the order of their
-names.
+names. Any of these may be at an address on another machine, and so may the images in a list or a manifest: they are
+fetched, and the key of an image with an address is the part behind the bucket or host.
 """
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from imclass.data.folders import contents, images_below
 from imclass.data.image_files import IMAGE_SUFFIXES, ImageFiles, printable
+from imclass.data.location import folder_of_origin, local_path, remote_images, shown_name
 from imclass.data.lst import ImageList, read_lst
 from imclass.data.manifest import ImageReference, read_image_references
 from imclass.data.opening import Format, files_with_suffix, recognise
 from imclass.data.recordio_source import RecordSource
+from imclass.data.remote.addresses import remote_address
 from imclass.errors import DataError
 
 
@@ -86,15 +90,16 @@ class Unlabelled(Protocol):
 
 
 def open_unlabelled(
-    path: Path,
+    place: str | Path,
     *,
     split_type: SplitType | None = None,
-    image_root: Path | None = None,
+    image_root: str | Path | None = None,
     image_attribute: str | None = None,
 ) -> Unlabelled:
     """Find out what a path is and open the images in it.
 
     Args:
+        place: a path, or an address as text, which is fetched.
         split_type: what a file is; by default RecordIO for RecordIO files and None for all else.
         image_root: folder that the paths of a list or manifest start from; that of the file by default.
         image_attribute: name of the image attribute of a manifest; by default the first that ends in `-ref`.
@@ -102,17 +107,20 @@ def open_unlabelled(
     Raises:
         DataError: the path is missing, holds no images, is broken, or does not fit what was said of it.
     """
+    path = local_path(place)
+    root = None if image_root is None else local_path(image_root)
     format = None if path.is_dir() or _is_image_file(path) else recognise(path).format
-    _refuse_unused(path, format, split_type, image_root, image_attribute)
+    _refuse_unused(path, format, split_type, root, image_attribute)
     if format is Format.RECORDIO:
-        return RecordImages(printable(path), [(path.name, path)])
+        return RecordImages(shown_name(path), [(path.name, path)])
     if format is Format.LIST:
-        return ListImages(path, read_lst(path), image_root)
+        return ListImages(path, read_lst(path), root)
     if format is Format.MANIFEST:
-        return ManifestImages(path, read_image_references(path, image_attribute), image_root)
+        base = None if root else folder_of_origin(path)
+        return ManifestImages(path, read_image_references(path, image_attribute, base=base), root)
     if split_type is SplitType.RECORDIO:
         return _records_below(path)
-    return FileImages(printable(path), path, _sorted_images(path)) if path.is_dir() else _one_image(path)
+    return FileImages(shown_name(path), path, _sorted_images(path)) if path.is_dir() else _one_image(path)
 
 
 def _is_image_file(path: Path) -> bool:
@@ -137,11 +145,11 @@ def _refuse_unused(
     if split_type is SplitType.RECORDIO and format is not Format.RECORDIO and not path.is_dir():
         problems.append("split type RecordIO is for .rec files and folders of them; this is none")
     if problems:
-        raise DataError("\n".join(problems), where=printable(path), fix="Leave out what does not belong here.")
+        raise DataError("\n".join(problems), where=shown_name(path), fix="Leave out what does not belong here.")
 
 
 def _one_image(path: Path) -> "FileImages":
-    return FileImages(printable(path), path.parent, [path.name])
+    return FileImages(shown_name(path), path.parent, [path.name])
 
 
 def _sorted_images(folder: Path) -> list[str]:
@@ -149,7 +157,7 @@ def _sorted_images(folder: Path) -> list[str]:
     if not found:
         raise DataError(
             "no images (.jpg, .jpeg, .png) in this folder\n" + "\n".join(f"  - {line}" for line in contents(folder)),
-            where=printable(folder),
+            where=shown_name(folder),
             fix="Name a folder of images or a .lst, manifest or .rec file; --split-type RecordIO takes a folder of "
             ".rec files.",
         )
@@ -161,10 +169,10 @@ def _records_below(folder: Path) -> "RecordImages":
     if not files:
         raise DataError(
             "no .rec files in this folder\n" + "\n".join(f"  - {line}" for line in contents(folder)),
-            where=printable(folder),
+            where=shown_name(folder),
         )
     keyed = sorted((file.relative_to(folder).as_posix(), file) for file in files)
-    return RecordImages(printable(folder), keyed)
+    return RecordImages(shown_name(folder), keyed)
 
 
 class FileImages:
@@ -173,15 +181,18 @@ class FileImages:
     Args:
         name: what the user typed.
         root: the folder that the paths start from.
-        paths: path of each image relative to `root`, or absolute.
+        paths: path of each image relative to `root`, or absolute, or its address.
+        places: where those are that are not below `root`: copies of remote images.
     """
 
     objects = None
 
-    def __init__(self, name: str, root: Path, paths: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, root: Path, paths: Sequence[str], places: Mapping[str, Path] = MappingProxyType({})
+    ) -> None:
         self.name = name
         self.keys: Sequence[str] = [_key(path, root) for path in paths]
-        self._files = ImageFiles(name, root, paths, np.zeros((len(paths), 0), np.float32), None)
+        self._files = ImageFiles(name, root, paths, np.zeros((len(paths), 0), np.float32), None, places)
 
     def image(self, index: int) -> bytes:
         """As `Unlabelled.image`."""
@@ -204,7 +215,9 @@ class ListImages(FileImages):
     """The images of a `.lst` file."""
 
     def __init__(self, path: Path, image_list: ImageList, image_root: Path | None) -> None:
-        super().__init__(printable(path), image_root or path.parent, image_list.paths)
+        super().__init__(
+            shown_name(path), image_root or path.parent, image_list.paths, _copies(path, image_list.paths, image_root)
+        )
         self._list = image_list
         self.check_first_files()
 
@@ -218,7 +231,8 @@ class ManifestImages(FileImages):
     """The images of an augmented manifest."""
 
     def __init__(self, path: Path, references: Sequence[ImageReference], image_root: Path | None) -> None:
-        super().__init__(printable(path), image_root or path.parent, [each.image for each in references])
+        paths = [each.image for each in references]
+        super().__init__(shown_name(path), image_root or path.parent, paths, _copies(path, paths, image_root))
         self._references = references
         self.check_first_files()
 
@@ -267,8 +281,16 @@ class RecordImages:
         return self._sources[file], index - int(self._first[file])
 
 
+def _copies(path: Path, references: Sequence[str], image_root: Path | None) -> dict[str, Path]:
+    """Fetch the images that a list or manifest has on other machines."""
+    return remote_images(references, None if image_root else folder_of_origin(path), shown_name(path))
+
+
 def _key(path: str, root: Path) -> str:
-    """The path relative to the root, where it is below it, without "." and empty parts."""
+    """The path relative to the root, where it is below it, without "." and empty parts; the key in an address."""
+    address = remote_address(path, None)
+    if address is not None:
+        return address.key
     if posixpath.isabs(path) and Path(path).is_relative_to(root.absolute()):
         path = str(Path(path).relative_to(root.absolute()))
     return posixpath.normpath(path)

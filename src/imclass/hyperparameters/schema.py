@@ -225,8 +225,19 @@ class Hyperparameters(BaseModel):
     seed: int = _extension(
         0, "Seed of every random draw: first weights, order, augmentation.", ge=0, le=LARGEST_INTEGER
     )
+    shuffle_buffer: int = _extension(
+        2048,
+        "Images of a pipe that each host holds to shuffle them; 0 keeps the order of the stream. For Pipe mode only.",
+        ge=0,
+        le=LARGEST_INTEGER,
+    )
     bad_image_limit: float = _extension(
         0.01, "Share of a data set's images that may be unreadable; 0 fails at the first.", ge=0, le=1
+    )
+    artifact_format: Literal["imclass", "mxnet", "both"] = _extension(
+        "imclass",
+        "What model.tar.gz holds. imclass: network and description; mxnet: the original's files, for its endpoints "
+        "(resnet_v2 only, so never from public weights); both: all of them.",
     )
 
     # Extensions: network and input

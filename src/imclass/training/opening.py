@@ -2,11 +2,27 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imclass.data import Source, find_split_folders, open_channels, open_pair, open_source, split
+from imclass.data import (
+    ChannelSettings,
+    PipeChannel,
+    Source,
+    check_stream,
+    find_split_folders,
+    local_path,
+    located,
+    open_channels,
+    open_pair,
+    open_source,
+    split,
+)
 from imclass.errors import DataError, UserError, listing
+
+if TYPE_CHECKING:
+    from imclass.data.location import Place
 
 log = logging.getLogger(__name__)
 
@@ -17,15 +33,18 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 class DataRequest:
     """What was typed about the data; `start.train` explains each."""
 
-    source: Path | None
-    validation: Path | None
+    source: "Place | None"
+    validation: "Place | None"
     validation_split: float | None
-    channels: Mapping[str, Path]
+    channels: "Mapping[str, Place]"
     content_types: Mapping[str, str]
-    image_root: Path | None
-    validation_image_root: Path | None
+    channel_settings: Mapping[str, ChannelSettings]
+    pipe_deadline: float
+    image_root: str | Path | None
+    validation_image_root: str | Path | None
     attribute_names: tuple[str, str] | None
     label_format: str
+    stream: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
@@ -44,19 +63,68 @@ class DataRequest:
             unused = [f"{name} belongs to a source" for name, value in of_sources.items() if value is not None]
         else:
             unused = ["content_types belong to channels"] if self.content_types else []
+            unused += ["input_data_config belongs to channels"] if self.channel_settings else []
         has_validation = self.validation is not None or "validation" in self.channels
         if has_validation and self.validation_split is not None:
             unused.append("validation_split is for data without validation images")
+        if "train" in self.pipes and self.validation_split is not None:
+            unused.append("validation_split divides files; a train channel in Pipe mode needs a validation channel")
+        if not self.pipe_deadline > 0:
+            unused.append(f"pipe_deadline is {self.pipe_deadline:g}, but must be above 0 seconds")
         if unused:
             raise UserError(f"these do not go together:\n{listing(unused)}", fix="Leave them out.")
+        places = [self.source, self.validation, self.channels.get("train"), self.channels.get("validation")]
+        check_stream(self.stream, [place for place in places if isinstance(place, str | Path)])
+
+    def at_hand(self, quiet: bool) -> "DataRequest":
+        """Fetch what is on other machines, or prepare to stream it.
+
+        Raises:
+            DataError: it cannot be had.
+        """
+
+        def here(name: str, place: "Place | None") -> "Place | None":
+            if not isinstance(place, str | Path):
+                return place
+            return located(place, stream=self.stream and name in ("train", "validation"), quiet=quiet)
+
+        channels = {name: here(name, place) for name, place in self.channels.items()}
+        roots = [None if root is None else local_path(root, quiet=quiet) for root in self._image_roots]
+        return replace(
+            self,
+            source=here("train", self.source),
+            validation=here("validation", self.validation),
+            channels={name: place for name, place in channels.items() if place is not None},
+            image_root=roots[0],
+            validation_image_root=roots[1],
+            stream=False,
+        )
+
+    @property
+    def _image_roots(self) -> tuple[str | Path | None, str | Path | None]:
+        return self.image_root, self.validation_image_root
+
+    @property
+    def pipes(self) -> frozenset[str]:
+        """The channels in Pipe mode."""
+        return frozenset(name for name, settings in self.channel_settings.items() if settings.is_pipe)
 
 
 @dataclass(frozen=True)
 class Data:
     """Opened data."""
 
-    train: Source
-    validation: Source
+    train: Source | PipeChannel
+    validation: Source | PipeChannel
+
+    @property
+    def parts(self) -> tuple[Source | PipeChannel, Source | PipeChannel]:
+        return self.train, self.validation
+
+    @property
+    def sources(self) -> list[Source]:
+        """The parts whose labels are known before they are used."""
+        return [part for part in self.parts if not isinstance(part, PipeChannel)]
 
 
 def open_data(request: DataRequest, *, class_names: tuple[str, ...] | None, num_classes: int | None, seed: int) -> Data:
@@ -74,7 +142,8 @@ def open_data(request: DataRequest, *, class_names: tuple[str, ...] | None, num_
         return _open_channels(request, class_names, num_classes, seed)
     assert request.source is not None
     source, validation = request.source, request.validation
-    if validation is None and request.validation_split is None and (folders := find_split_folders(source)):
+    looks_for_splits = validation is None and request.validation_split is None
+    if looks_for_splits and isinstance(source, Path) and (folders := find_split_folders(source)):
         source, validation = folders
         log.info("Found %s and %s", source, validation)
     if validation is not None:
@@ -106,6 +175,8 @@ def _open_channels(
     opened = open_channels(
         request.channels,
         content_types=request.content_types,
+        settings=request.channel_settings,
+        pipe_deadline=request.pipe_deadline,
         attribute_names=request.attribute_names,
         label_format=request.label_format,
         num_classes=num_classes,
@@ -113,7 +184,7 @@ def _open_channels(
     )
     if opened.validation is not None:
         return Data(opened.train, opened.validation)
-    if request.validation_split is None:
+    if request.validation_split is None or isinstance(opened.train, PipeChannel):
         raise DataError(
             "there is no validation channel",
             where="channels",

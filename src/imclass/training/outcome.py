@@ -2,14 +2,23 @@
 
 import json
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from imclass import artifact
+from imclass.data import PipeChannel, Source
+from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import to_strings
-from imclass.images import BadImage, BadImages
+from imclass.images import BadImage, BadImages, Preprocessing, generated_pixels, preprocess
 from imclass.pending_file import PendingFile
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.job import Job
+from imclass.training.piping import count_samples
 from imclass.training.process_group import Processes
 from imclass.training.progress import Progress
 from imclass.training.step import Training
@@ -18,6 +27,7 @@ from imclass.version import VERSION
 log = logging.getLogger(__name__)
 
 BAD_IMAGES = "bad_images.jsonl"
+COMPARED_IMAGES = 16  # on which files of MXNet are compared with the network before they are written
 
 
 def check_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> None:
@@ -28,8 +38,8 @@ def check_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
     """
     for entries in processes.gather(bad_images.entries):
         bad_images.merge(entries)
-    for source in (job.train, job.validation):
-        bad_images.check(source.name, len(source))
+    for source, declared in ((job.train, job.settings.num_training_samples), (job.validation, None)):
+        bad_images.check(source.name, count_samples(source, declared, processes))
 
 
 def read_bad_images(job: Job) -> list[BadImage]:
@@ -83,5 +93,45 @@ def write_artifact(
         imclass_version=VERSION,
     )
     # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
-    artifact.save(path, description, weights, checkpoints=[] if interrupted else checkpoints.periodic())
+    periodic = [] if interrupted else checkpoints.periodic()
+    if settings.artifact_format == "imclass":
+        artifact.save(path, description, weights, checkpoints=periodic)
+    else:
+        own_too = settings.artifact_format == "both"
+        images = compared_pixels(job.validation, job.preprocessing)
+        artifact.save_mxnet(path, description, weights, images, checkpoints=periodic, own_too=own_too)
+        tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
+
+
+def compared_pixels(source: Source | PipeChannel, preprocessing: Preprocessing) -> torch.Tensor:
+    """Images on which a file of MXNet is compared with the network: (N, C, H, W) float32, 0 to 255.
+
+    They are the first of a data set that can be read, `COMPARED_IMAGES` at most, or generated ones where the images
+    came through a pipe and are gone.
+
+    Raises:
+        DataError: not one can be read.
+    """
+    if isinstance(source, PipeChannel):
+        return torch.from_numpy(generated_pixels(preprocessing.image_shape)).float()
+    pixels: list[NDArray[np.uint8]] = []
+    for index in range(len(source)):
+        if len(pixels) == COMPARED_IMAGES:
+            break
+        with suppress(ImageError):  # what validation could not read is listed already
+            pixels.append(preprocess(source[index].image, preprocessing))
+    if not pixels:
+        raise DataError("not one validation image could be read", where=source.name)
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+
+
+def tell_epochs(best: int, periodic: Sequence[Path], *, own_too: bool) -> None:
+    """Say which .params file is the best epoch's, when there are several."""
+    epochs = sorted({best, *map(artifact.epoch_of, periodic)})
+    if len(epochs) > 1:
+        opened = "imclass opens the best" if own_too else f"imclass opens the last, {epochs[-1]:04d}"
+        log.info(
+            "The model file holds the .params of epochs %s; the best is %04d, %s",
+            ", ".join(f"{epoch:04d}" for epoch in epochs), best, opened,
+        )  # fmt: skip

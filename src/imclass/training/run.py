@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import torch
 
+from imclass.data import PipeChannel
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
@@ -19,6 +20,7 @@ from imclass.training.job import Job, Run
 from imclass.training.loop import EpochState, check_finite, train_epoch
 from imclass.training.metrics import RunningSums, Totals
 from imclass.training.outcome import check_bad_images, write_artifact, write_bad_images
+from imclass.training.piping import PipeSampler, count_samples
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
@@ -57,6 +59,8 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         history = stack.enter_context(make_history(job, sampler, console, processes))
         history.start(progress)
         interrupted = False
+        if processes.machines == 1:  # several machines could not end after the same step
+            let_pipes_stop(job, lambda: stop.requested)
 
         while not progress.finished:
             epoch = progress.epoch
@@ -81,7 +85,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             metrics |= validation_metrics(evaluation) | {"bad_images": len(bad_images.entries)}
             history.epoch(epoch, metrics)
             if epoch == 0:
-                warn_of_enlarged(both_loaders, processes)
+                warn_of_enlarged(both_loaders, job, processes)
 
             ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
             diverged = totals.first_bad_step is not None
@@ -100,6 +104,13 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             write_artifact(job, checkpoints, training, progress, model_path, interrupted=interrupted)
     best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
     return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
+
+
+def let_pipes_stop(job: Job, stop_requested: Callable[[], bool]) -> None:
+    """A stop need not wait for a pipe that is silent."""
+    for part in (job.train, job.validation):
+        if isinstance(part, PipeChannel):
+            part.stop_requested = stop_requested
 
 
 def freeze(training: Training, epoch: int) -> None:
@@ -132,7 +143,7 @@ def sum_over_processes(state: EpochState, processes: Processes) -> Totals:
 
 
 def training_metrics(
-    epoch: int, state: EpochState, totals: Totals, sampler: Sampler, settings: Hyperparameters
+    epoch: int, state: EpochState, totals: Totals, sampler: Sampler | PipeSampler, settings: Hyperparameters
 ) -> dict[str, float]:
     metrics = {
         "epoch": epoch,
@@ -214,12 +225,13 @@ def save_interrupted(checkpoints: Checkpoints, training: Training, progress: Pro
         checkpoints.save(training, progress)
 
 
-def warn_of_enlarged(loaders: tuple[Loader, ...], processes: Processes) -> None:
+def warn_of_enlarged(loaders: tuple[Loader, Loader], job: Job, processes: Processes) -> None:
     """After the first epoch, one warning for each data set with images that are smaller than image_shape."""
-    for loader in loaders:
+    for loader, declared in zip(loaders, (job.settings.num_training_samples, None), strict=True):
+        samples = count_samples(loader.source, declared, processes)
         enlarged = sum(processes.gather(loader.enlarged))
         if enlarged and processes.is_main:
             log.warning(
                 "%s: %d of %d images are smaller than image_shape and were enlarged",
-                loader.source.name, enlarged, len(loader.source),
+                loader.source.name, enlarged, samples,
             )  # fmt: skip

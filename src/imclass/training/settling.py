@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from imclass import artifact, models
-from imclass.data import Source
+from imclass.data import PipeChannel, Source
 from imclass.errors import ArtifactError, UserError
 from imclass.hyperparameters import FIELDS, Hyperparameters, Value, parse, to_strings
 from imclass.training.choices import choose, look_at, worth_pretraining
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 def settle(
     given: Mapping[str, object],
-    source: Source,
+    source: Source | PipeChannel,
     *,
     chooses: bool,
-    initial_model: Path | None,
+    initial_model: artifact.Description | None,
     pretrained: Path | None,
     processes: Processes,
 ) -> tuple[Hyperparameters, Path | None]:
@@ -27,9 +27,9 @@ def settle(
 
     Args:
         given: raw values by name.
-        source: the training images.
+        source: the training images; nothing is chosen from a pipe, which cannot be looked at.
         chooses: choose from the data what is not given, and take pretrained weights where they can be had.
-        initial_model: model file to go on from.
+        initial_model: what the model is that the run goes on from.
         pretrained: weights file that was asked for.
 
     Raises:
@@ -38,14 +38,13 @@ def settle(
     """
     if initial_model and pretrained:
         raise UserError("give a model to go on from or pretrained weights, not both", where="--pretrained")
-    raw = {"num_training_samples": len(source), **given}
-    if not chooses:
+    raw = dict(given) if isinstance(source, PipeChannel) else {"num_training_samples": len(source), **given}
+    if not chooses or isinstance(source, PipeChannel):
         settings = parse(raw, fine_tuning=bool(initial_model or pretrained))
         return settings, find_weights(settings, pretrained)
 
     if initial_model:
-        shape = parse(raw, fine_tuning=True).image_shape if "image_shape" in raw else None
-        raw = {**network_of(initial_model, shape), **raw}
+        raw = {**network_of(initial_model), **raw}
     named = parse(raw, fine_tuning=bool(initial_model or pretrained))
     typed = {name: getattr(named, FIELDS[name].attribute) for name in raw if raw[name] is not None}
     facts = look_at(source, on_gpu=processes.device.type == "cuda")
@@ -87,9 +86,8 @@ def announce(settings: Hyperparameters, chosen: Mapping[str, Value]) -> Hyperpar
     return settings
 
 
-def network_of(model: Path, image_shape: tuple[int, int, int] | None) -> dict[str, object]:
-    """The hyperparameters that an earlier model fixes; `image_shape` is for one of MXNet that does not say its own."""
-    description = artifact.read_description(model, image_shape=image_shape)
+def network_of(description: artifact.Description) -> dict[str, object]:
+    """The hyperparameters that an earlier model fixes."""
     fixed: dict[str, object] = {
         "network": description.network,
         "num_layers": description.num_layers,

@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from imclass.data.image_files import printable
+from imclass.data.remote.addresses import is_remote, parse_address
 from imclass.data.unlabelled import Unlabelled, open_unlabelled
 from imclass.images import thread_count
 from imclass.inference.transform.assembling import RowAssembly
@@ -216,8 +218,8 @@ def _settings(request: Request, network: Network, folder: WorkFolder, destinatio
     """What decides the results. A file for each image can be added to later; a single file cannot."""
     settings: dict[str, object] = {
         "model": network.fingerprint,
-        "source": printable(request.source.resolve()),
-        "image_root": None if request.image_root is None else printable(request.image_root.resolve()),
+        "source": _settled(request.source),
+        "image_root": None if request.image_root is None else _settled(request.image_root),
         "format": request.format,
         "form": request.form.value,
         "assemble_with": request.assemble_with,
@@ -226,6 +228,11 @@ def _settings(request: Request, network: Network, folder: WorkFolder, destinatio
         "precision": request.computing.precision,
     }
     return settings if isinstance(destination, FileForEachImage) else {**settings, "images": folder.images_hash}
+
+
+def _settled(place: str | Path) -> str:
+    """The name of a place from wherever it is looked at, without what is secret in an address."""
+    return str(parse_address(str(place))) if is_remote(place) else printable(Path(place).resolve())
 
 
 def _forget_removed_results(job: Job) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass import artifact
+from imclass.data.location import local_path
 from imclass.data.unlabelled import Unlabelled
 from imclass.device import choose_device
 from imclass.errors import ImageError
@@ -110,7 +111,7 @@ class Network:
     """
 
     def __init__(self, request: Request) -> None:
-        description, network = artifact.load(request.model, image_shape=request.image_shape)
+        description, network = artifact.load(local_path(request.model), image_shape=request.image_shape)
         description = artifact.supplemented(
             description, str(request.model), class_names=request.class_names, image_shape=request.image_shape
         )

@@ -59,7 +59,7 @@ class Request:
     """A job: the same on every process that works on it.
 
     Attributes:
-        model: anything that `artifact.load` takes.
+        model: anything that `artifact.load` takes, or the address of it as text.
         source: anything that `data.unlabelled.open_unlabelled` takes.
         output: folder for the results.
         format: form of the results.
@@ -79,15 +79,15 @@ class Request:
         UserError: some of these do not go together; all of them are named.
     """
 
-    model: Path
-    source: Path
+    model: str | Path
+    source: str | Path
     output: Path
     format: Format = Format.OUT
     accept: str | None = None
     split_type: SplitType | None = None
     assemble_with: AssembleWith = AssembleWith.NONE
     join_source: JoinSource = JoinSource.NONE
-    image_root: Path | None = None
+    image_root: str | Path | None = None
     image_attribute: str | None = None
     class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
