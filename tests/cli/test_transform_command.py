@@ -14,6 +14,7 @@ from imclass.cli import app, messages
 from imclass.cli import transform as transform_command
 from imclass.data.unlabelled import SplitType
 from imclass.inference.transform import AssembleWith, Format, JoinSource
+from tests.remote_servers import Bucket
 
 
 @pytest.fixture
@@ -128,3 +129,32 @@ def test_only_the_first_process_of_torchrun_shows_progress(
 )
 def test_words_on_the_command_line_are_those_of_the_room(typed: type[StrEnum], meant: type[StrEnum]) -> None:
     assert [word.value for word in typed] == [word.value for word in meant]
+
+
+def test_model_and_images_from_a_bucket(bucket: Bucket, model: Path, photos: Path, tmp_path: Path) -> None:
+    bucket.put("models/model.tar.gz", model.read_bytes())
+    bucket.put_folder("in/photos", photos)
+    result = invoke(bucket.address("models/model.tar.gz"), bucket.address("in/photos/"), tmp_path / "remote")
+    assert result.exit_code == 0, result.stderr
+    invoke(model, photos, tmp_path / "local")
+    for name in ("a.png.out", "more/b.png.out", "more/c.png.out"):
+        assert (tmp_path / "remote" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+    assert "3 of 3 images have results already" in (
+        invoke(bucket.address("models/model.tar.gz"), bucket.address("in/photos/"), tmp_path / "remote").stderr
+    )
+    assert bucket.address("in/photos") in (tmp_path / ".remote.transform" / "job.json").read_text()
+
+
+def test_a_manifest_with_images_in_a_bucket(bucket: Bucket, model: Path, photos: Path, tmp_path: Path) -> None:
+    bucket.put_folder("in", photos)
+    manifest = tmp_path / "x.manifest"
+    lines = [{"source-ref": bucket.address("in/more/c.png")}, {"source-ref": bucket.address("in/gone.png")}]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = invoke(model, manifest, tmp_path / "results", "--join-source", "Input", "--format", "jsonl")
+    assert result.exit_code == 2
+    assert "no result for 1 of 2 images\n  - in/gone.png: cannot be read: No such file" in result.stderr
+    joined = json.loads((tmp_path / "results" / "predictions.jsonl").read_text())
+    assert joined["source-ref"] == bucket.address("in/more/c.png")
+    files = invoke(model, manifest, tmp_path / "files")
+    assert files.exit_code == 2
+    assert json.loads((tmp_path / "files" / "in/more/c.png.out").read_text()) == joined["SageMakerOutput"]
