@@ -58,3 +58,19 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "kept").write_bytes(b"whole")
     remove_left_over(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_file_that_need_not_survive_a_power_failure_appears_in_one_step_too(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with PendingFile(path, to_disk=False) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_what_was_left_of_named_files_is_removed(tmp_path: Path) -> None:
+    for name in ("a.jpg.out", "b.jpg.out"):
+        PendingFile(tmp_path / name).finish()
+    remove_left_over(tmp_path, {"a.jpg.out", "c.jpg.out"})
+    assert [path.name.split(".")[1] for path in tmp_path.iterdir()] == ["b"]

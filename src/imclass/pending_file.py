@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -15,6 +17,8 @@ class PendingFile:
     Args:
         path: the file; one that is there already is replaced.
         error: the kind of UserError to raise when the file cannot be written.
+        to_disk: bring the bytes to the disk before the file takes its place, which takes milliseconds. Without it a
+            power failure, but not the end of the process, can leave an empty file.
 
     Attributes:
         stream: what to write to.
@@ -24,9 +28,10 @@ class PendingFile:
             is full.
     """
 
-    def __init__(self, path: Path, error: type[UserError] = UserError) -> None:
+    def __init__(self, path: Path, error: type[UserError] = UserError, *, to_disk: bool = True) -> None:
         self.path = path
         self._error = error
+        self._to_disk = to_disk
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
         if path.is_dir():
             raise error("this is a folder, and a file is to be written here", where=str(path))
@@ -37,13 +42,17 @@ class PendingFile:
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self.stream.write(data)
+        try:
+            self.stream.write(data)
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
 
     def finish(self) -> None:
-        """Bring all bytes to the disk; `commit` may follow."""
+        """Write all that waits to be written; `commit` may follow."""
         try:
             self.stream.flush()
-            os.fsync(self.stream.fileno())
+            if self._to_disk:
+                os.fsync(self.stream.fileno())
             self.stream.close()
         except OSError as problem:
             raise self._unwritable(problem) from problem
@@ -60,7 +69,8 @@ class PendingFile:
     def discard(self) -> None:
         """Throw away what was written; does nothing after `commit`."""
         try:
-            self.stream.close()
+            with suppress(OSError):  # what is not written yet has no place on a full disk, and is not wanted
+                self.stream.close()
         finally:
             self._temporary.unlink(missing_ok=True)
 
@@ -86,7 +96,13 @@ class PendingFile:
         )
 
 
-def remove_left_over(folder: Path) -> None:
-    """Remove what a process left in a folder that was killed while it wrote. Nobody else may be writing there."""
+def remove_left_over(folder: Path, names: Container[str] | None = None) -> None:
+    """Remove what processes left in a folder that were killed while they wrote. Nobody else may be writing there.
+
+    Args:
+        names: of the files that they wrote; any by default.
+    """
     for temporary in folder.glob(".*.tmp"):
-        temporary.unlink(missing_ok=True)
+        name, _, _ = temporary.name[1:].rsplit(".", 2)  # as PendingFile makes it
+        if names is None or name in names:
+            temporary.unlink(missing_ok=True)

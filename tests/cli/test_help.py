@@ -48,13 +48,13 @@ def test_main_help_is_quick_and_light() -> None:
     assert min(seconds) < 1.0
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "serve", "pack", "unpack", "inspect"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "transform", "serve", "pack", "unpack", "inspect"])
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner(env=WIDE).invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert f"imclass {command} " in result.output
     assert "Examples" in result.output
-    assert "None" not in result.output
+    assert "default: None" not in result.output
 
 
 def test_train_help_has_every_hyperparameter_in_its_panel() -> None:
@@ -91,6 +91,6 @@ def complete(words: str) -> list[str]:
 
 
 def test_completion() -> None:
-    assert complete("imclass tr") == ["train"]
+    assert complete("imclass tr") == ["train", "transform"]
     assert "--learning-rate" in complete("imclass train --learn")
     assert complete("imclass train --optimizer a") == ["adam"]

@@ -43,7 +43,7 @@ def scan_class_folders(path: Path) -> ClassFolders:
     Raises:
         DataError: no images in class folders; the message says what is there.
     """
-    images = {folder.name: sorted(_images_below(path, folder.name)) for folder in subfolders(path)}
+    images = {folder.name: sorted(images_below(path, folder.name)) for folder in subfolders(path)}
     empty = [printable(name) for name, found in images.items() if not found]
     if len(empty) == len(images):
         raise DataError(
@@ -134,10 +134,19 @@ def subfolders(path: Path) -> list[Path]:
     return [entry for entry in visible_entries(path) if entry.is_dir()]
 
 
-def _images_below(root: Path, class_name: str) -> Iterator[str]:
-    """Yield the images of a class folder at any depth; no folder is read twice, so links in a circle end."""
+def images_below(root: Path, folder: str = "") -> Iterator[str]:
+    """Yield the paths, relative to `root`, of the images in a folder below it, at any depth.
+
+    No folder is read twice, so links in a circle end.
+
+    Args:
+        folder: where to look; everywhere by default.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
     seen: set[tuple[int, int]] = set()
-    waiting = [class_name]
+    waiting = [folder]
     while waiting:
         relative = waiting.pop()
         status = (root / relative).stat()
@@ -145,7 +154,7 @@ def _images_below(root: Path, class_name: str) -> Iterator[str]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in _entries(root / relative):
-            path = f"{relative}/{entry.name}"
+            path = f"{relative}/{entry.name}" if relative else entry.name
             if entry.is_dir():
                 waiting.append(path)
             elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and (entry.is_file() or entry.is_symlink()):

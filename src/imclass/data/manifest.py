@@ -118,6 +118,49 @@ def read_manifest(
     return Manifest(path, tuple(line.image for line in lines), labels)
 
 
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """A line of a manifest, of which only the image is of interest.
+
+    Attributes:
+        image: path relative to the folder of the manifest, or absolute, or its address.
+        line: the whole line.
+    """
+
+    image: str
+    line: dict[str, object]
+
+
+def read_image_references(
+    path: Path, attribute: str | None = None, *, base: Address | None = None
+) -> list[ImageReference]:
+    """Read the images of an augmented manifest, whose lines need no labels.
+
+    Args:
+        attribute: name of the image attribute; by default the first key of each line that ends in `-ref`.
+        base: the folder on another machine that relative paths start from, if they do.
+
+    Raises:
+        DataError: the file cannot be read or is empty, or it has bad lines: all of them, with their numbers.
+    """
+    problems: list[str] = []
+    references: list[ImageReference] = []
+    for number, text in _lines(path):
+        try:
+            line = _parse_object(text)
+            name = attribute or next((key for key in line if key.endswith(REFERENCE_ENDING)), None)
+            if name is None or name not in line:
+                raise ValueError(f"no attribute {attribute or '...' + REFERENCE_ENDING} names the image")
+            references.append(ImageReference(_image_path(line[name], name, base), line))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    if problems:
+        raise DataError("bad lines in the manifest\n" + listing(problems), where=shown_name(path))
+    if not references:
+        raise DataError("the manifest is empty", where=shown_name(path))
+    return references
+
+
 def _checked(attribute_names: Sequence[str] | None) -> tuple[str, str] | None:
     if attribute_names is None:
         return None

@@ -1,0 +1,132 @@
+"""What is asked of a batch transform."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from imclass.data.unlabelled import SplitType
+from imclass.errors import UserError, listing
+from imclass.inference.serving.problems import RequestError
+from imclass.inference.serving.responses import Form, negotiate
+
+DEFAULT_BATCH_SIZE = 64
+
+
+class Format(StrEnum):
+    """Forms of the output: a file for each file of the input, or one for all."""
+
+    OUT = "out"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class AssembleWith(StrEnum):
+    """What follows each result, in the words of SageMaker's batch transform."""
+
+    NONE = "None"
+    LINE = "Line"
+
+
+class JoinSource(StrEnum):
+    """What a result is joined with, in the words of SageMaker's batch transform."""
+
+    NONE = "None"
+    INPUT = "Input"
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What computes. Images are prepared as in validation whatever is said here.
+
+    Attributes:
+        backend: a key of `serving.backends.BACKENDS`.
+        precision: float32, which gives validation's probabilities, or bfloat16.
+        device: auto (a GPU where there is one), cpu, cuda or cuda:N.
+        batch_size: images at a time.
+        threads: threads that read and decode images; 0 is one a core.
+    """
+
+    backend: str = "torch"
+    precision: str = "float32"
+    device: str = "auto"
+    batch_size: int = DEFAULT_BATCH_SIZE
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job: the same on every process that works on it.
+
+    Attributes:
+        model: anything that `artifact.load` takes, or the address of it as text.
+        source: anything that `data.unlabelled.open_unlabelled` takes.
+        output: folder for the results.
+        format: form of the results.
+        accept: content type of a result, as in a request to the server; for `out` and `jsonl`.
+        split_type: what a file of the source is; None for what its form suggests.
+        assemble_with: what follows each result, for `out`.
+        join_source: what each result is joined with, for `out` and `jsonl`.
+        image_root: folder that the paths of a list or manifest start from.
+        image_attribute: name of the image attribute of a manifest.
+        class_names: in the order of the class numbers, in place of the model's own.
+        image_shape: (channels, height, width) of a model of MXNet that does not say it.
+        failed: file that lists the images that failed; `failed.jsonl` in `output` by default.
+        work_dir: folder for what is needed to go on after an interruption; a hidden one beside `output` by default.
+        computing: what computes.
+
+    Raises:
+        UserError: some of these do not go together; all of them are named.
+    """
+
+    model: str | Path
+    source: str | Path
+    output: Path
+    format: Format = Format.OUT
+    accept: str | None = None
+    split_type: SplitType | None = None
+    assemble_with: AssembleWith = AssembleWith.NONE
+    join_source: JoinSource = JoinSource.NONE
+    image_root: str | Path | None = None
+    image_attribute: str | None = None
+    class_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, int, int] | None = None
+    failed: Path | None = None
+    work_dir: Path | None = None
+    computing: Computing = field(default_factory=Computing)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.format in (Format.CSV, Format.PARQUET):
+            if self.accept is not None:
+                problems.append(f"accept chooses the content type of out and jsonl; {self.format} has columns")
+            if self.join_source is JoinSource.INPUT:
+                problems.append(f"join_source Input is for out and jsonl; {self.format} has columns")
+        if self.assemble_with is AssembleWith.LINE and self.format is not Format.OUT:
+            problems.append(f"assemble_with Line is for out; {self.format} says itself where a result ends")
+        if self.computing.batch_size < 1:
+            problems.append(f"batch_size {self.computing.batch_size} is below 1")
+        if self.output.exists() and not self.output.is_dir():
+            problems.append(f"the output {self.output} is a file, and a folder is needed")
+        try:
+            negotiate(self.accept, batch_transform=True)
+        except RequestError as error:
+            problems.append(error.message)
+        if problems:
+            raise UserError(f"this cannot be transformed:\n{listing(problems)}")
+
+    @property
+    def form(self) -> Form:
+        """The form of a result."""
+        return negotiate(self.accept, batch_transform=True)
+
+    @property
+    def failed_file(self) -> Path:
+        """Where the images that failed are listed."""
+        return self.failed or self.output / "failed.jsonl"
+
+    @property
+    def work_folder(self) -> Path:
+        """Where the job keeps what it needs to go on."""
+        output = self.output.absolute()
+        return self.work_dir or output.with_name(f".{output.name}.transform")
