@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imclass.data import find_model, open_channels
-from imclass.data.channels import parse_content_type
+from imclass.data.channel_settings import parse_content_type
 from imclass.errors import DataError
 from tests.data.golden_files import GOLDEN, write_records
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imclass.cli import messages
+from imclass.cli.channel_options import channel_config
 from imclass.cli.exit_status import TERMINATED
 from imclass.cli.hyperparameter_options import with_hyperparameter_options
 from imclass.cli.parameters import (
@@ -80,6 +81,32 @@ def command(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    input_mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]File|Pipe",
+            help="How channels come: File, or Pipe: through the FIFOs PATH_0, PATH_1, ... Without NAME for train and "
+            "validation.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    input_data_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Settings of channels as in SageMaker's inputdataconfig.json.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    pipe_deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="Longest wait for a pipe, its writer or its next bytes.",
+            rich_help_panel=_DATA,
+        ),
+    ] = 300.0,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -146,7 +173,10 @@ def command(
 
     imclass train --channel train=train/ --channel validation=val/ --hyperparameters hp.json --output run4
 
-    torchrun --nproc-per-node 8 -m imclass train photos --output run5
+    imclass train --channel train=pipes/train --channel validation=pipes/validation --input-mode Pipe
+    --hyperparameters hp.json --output run5
+
+    torchrun --nproc-per-node 8 -m imclass train photos --output run6
     """
     if source is not None and channel:
         raise typer.BadParameter("give either SOURCE or --channel, not both")
@@ -154,7 +184,10 @@ def command(
         raise typer.BadParameter("give SOURCE, the training images, or --channel train=PATH")
     if content_type and not channel:
         raise typer.BadParameter("--content-type belongs to --channel")
+    if (input_mode or input_data_config) and not channel:
+        raise typer.BadParameter("--input-mode and --input-data-config belong to --channel")
     channels = named_paths("--channel", channel) if channel else None
+    config = channel_config(input_data_config, input_mode or [], channels or {})
     content_types = pairs("--content-type", content_type) if content_type else None
     attributes = attribute_pair(attribute_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
@@ -168,6 +201,8 @@ def command(
         validation_split=validation_split,
         channels=channels,
         content_types=content_types,
+        input_data_config=config,
+        pipe_deadline=pipe_deadline,
         model=model,
         pretrained=pretrained,
         image_root=image_root,

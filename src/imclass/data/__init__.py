@@ -1,23 +1,31 @@
 """Data sets as bytes and labels: RecordIO, lists, augmented manifests and class folders behind one `Source`."""
 
+from imclass.data.channel_settings import ChannelSettings, parse_input_data_config
 from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
+from imclass.data.pipe import LabelRules, Pass, PipeChannel, Seat
 from imclass.data.recordio import ImageHeader, ImageRecord, pack_image, unpack_image
 from imclass.data.recordio_reader import Record, read_records
 from imclass.data.recordio_writer import RecordWriter
-from imclass.data.source import Sample, Source, Subset
+from imclass.data.source import ArrivedSamples, Sample, Source, Subset
 from imclass.data.split import split
 
 __all__ = [
+    "ArrivedSamples",
+    "ChannelSettings",
     "Channels",
     "ImageHeader",
     "ImageRecord",
+    "LabelRules",
+    "Pass",
+    "PipeChannel",
     "Record",
     "RecordWriter",
     "Sample",
+    "Seat",
     "Source",
     "Subset",
     "find_model",
@@ -26,6 +34,7 @@ __all__ = [
     "open_pair",
     "open_source",
     "pack_image",
+    "parse_input_data_config",
     "read_class_names",
     "read_records",
     "split",

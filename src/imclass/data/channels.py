@@ -19,10 +19,11 @@ parameters are accepted, as people use many.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from email.message import Message
 from pathlib import Path
 
+from imclass.data.channel_settings import ChannelSettings, ContentType, parse_content_type
 from imclass.data.image_files import printable
+from imclass.data.manifest_labels import LABEL_FORMATS
 from imclass.data.names import nearest
 from imclass.data.opening import (
     Format,
@@ -33,6 +34,7 @@ from imclass.data.opening import (
     open_recognised_pair,
     recognise,
 )
+from imclass.data.pipe import DEADLINE_SECONDS, PipeChannel
 from imclass.data.source import Source
 from imclass.errors import DataError, listing
 
@@ -46,32 +48,21 @@ class Channels:
 
     Attributes:
         train: training data.
-        validation: validation data, if there is such a channel.
+        validation: validation data, if there is such a channel. Either may be a pipe.
         model: the model file or folder to start from, if there is such a channel.
     """
 
-    train: Source
-    validation: Source | None
+    train: Source | PipeChannel
+    validation: Source | PipeChannel | None
     model: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class ContentType:
-    """A content type in parts: `application/x-recordio; label-format=class-id`.
-
-    Attributes:
-        media_type: in lower case.
-        parameters: names in lower case, values without quotes.
-    """
-
-    media_type: str
-    parameters: Mapping[str, str]
 
 
 def open_channels(
     channels: Mapping[str, Path],
     *,
     content_types: Mapping[str, str] | None = None,
+    settings: Mapping[str, ChannelSettings] | None = None,
+    pipe_deadline: float = DEADLINE_SECONDS,
     image_root: str | Path | None = None,
     attribute_names: Sequence[str] | None = None,
     label_format: str = "multi-hot",
@@ -84,6 +75,9 @@ def open_channels(
         channels: folder or file of each channel.
         content_types: content type of some channels; its `label-format` goes before the argument of that
             name.
+        settings: what else is known of some channels; one in Pipe mode is no folder or file, but what the names of its
+            FIFOs begin with.
+        pipe_deadline: longest wait in seconds for a FIFO, its writer or its next bytes.
 
     The other arguments are those of `imclass.data.open_source`; `image_root` is that of manifests and of
     lists inside the data channels.
@@ -93,7 +87,8 @@ def open_channels(
             refuses.
     """
     types = {name: parse_content_type(text) for name, text in (content_types or {}).items()}
-    _check_names(channels, types)
+    known = dict(settings or {})
+    _check_names(channels, types, known)
     options = Options(
         image_root=Path(image_root) if image_root is not None else None,
         attribute_names=attribute_names,
@@ -102,28 +97,66 @@ def open_channels(
         class_names=tuple(class_names) if class_names is not None else None,
     )
     model = find_model(channels["model"]) if "model" in channels else None
-    train = _recognise_channel("train", channels, types, options)
-    if "validation" not in channels:
-        return Channels(open_recognised(*train), None, model)
-    validation = _recognise_channel("validation", channels, types, options)
-    opened = open_recognised_pair(train[0], validation[0], train[1], validation[1])
-    return Channels(*opened, model)
+    piped = {
+        name: _pipe(name, channels[name], known[name], types.get(name), label_format, pipe_deadline)
+        for name in ("train", "validation")
+        if name in channels and name in known and known[name].is_pipe
+    }
+    found = {
+        name: _recognise_channel(name, channels, types, options)
+        for name in ("train", "validation")
+        if name in channels and name not in piped
+    }
+    if len(found) == 2:
+        (train, train_options), (validation, validation_options) = found["train"], found["validation"]
+        return Channels(*open_recognised_pair(train, validation, train_options, validation_options), model)
+    opened = piped | {name: open_recognised(*recognised) for name, recognised in found.items()}
+    return Channels(opened["train"], opened.get("validation"), model)
 
 
-def parse_content_type(text: str) -> ContentType:
-    """Take a content type apart as MIME does; anything is accepted."""
-    message = Message()
-    message["Content-Type"] = " ".join(text.split())
-    (media_type, _), *parameters = message.get_params(failobj=[("", "")])
-    return ContentType(media_type.strip().lower(), {name.lower(): value for name, value in parameters})
+def _pipe(
+    name: str,
+    path: Path,
+    settings: ChannelSettings,
+    content_type: ContentType | None,
+    label_format: str,
+    deadline_seconds: float,
+) -> PipeChannel:
+    parameters = content_type.parameters if content_type else {}
+    chosen = parameters.get("label-format", label_format).lower()
+    if chosen not in LABEL_FORMATS:
+        known = " or ".join(LABEL_FORMATS)
+        raise DataError(
+            f"the label format {chosen!r} is not {known}{nearest(chosen, LABEL_FORMATS)}", where=f"channel {name}"
+        )
+    return PipeChannel(
+        name,
+        path,
+        label_format=chosen,
+        wrapped=settings.is_wrapped,
+        is_sharded=settings.is_sharded,
+        deadline_seconds=deadline_seconds,
+    )
 
 
-def _check_names(channels: Mapping[str, Path], types: Mapping[str, ContentType]) -> None:
+def _check_names(
+    channels: Mapping[str, Path], types: Mapping[str, ContentType], settings: Mapping[str, ChannelSettings]
+) -> None:
     problems = [
         f"unknown channel {name!r}{nearest(name, CHANNELS)}"
-        for name in dict.fromkeys([*channels, *types])
+        for name in dict.fromkeys([*channels, *types, *settings])
         if name not in CHANNELS
     ]
+    problems += [
+        f"settings for {name!r}, but no such channel is given"
+        for name in settings
+        if name in CHANNELS and name not in channels
+    ]
+    for name, one in settings.items():
+        if one.is_pipe and name in CHANNELS and name not in ("train", "validation"):
+            problems.append(f"the {name!r} channel cannot be a pipe, only train and validation can")
+        if one.is_pipe and f"{name}_lst" in channels:
+            problems.append(f"the {name!r} channel is a pipe, which carries its labels; {name}_lst does not go with it")
     problems += [
         f"a content type for {name!r}, but no such channel is given"
         for name in types

@@ -1,10 +1,13 @@
 """What the rest of imclass sees of a data set: samples by number, and all labels at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imclass.errors import ImageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +94,42 @@ class Subset:
     def __getitem__(self, index: int) -> Sample:
         check_index(index, len(self))
         return self.source[int(self.indices[index])]
+
+
+@dataclass(frozen=True)
+class ArrivedSamples:
+    """The samples of a batch that came out of a stream, in the order of the batch.
+
+    Attributes:
+        name: where they came from, as `Source.name`.
+        indices: (n,) int64, the place of each in its pass through the stream.
+        passes: (n,) int64, the number of that pass.
+        samples: the n samples; all have the same number of labels.
+        key_of: names a sample to a person.
+    """
+
+    name: str
+    indices: NDArray[np.int64]
+    passes: NDArray[np.int64]
+    samples: tuple[Sample, ...]
+    key_of: Callable[[Sample], str]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(n, L) float32."""
+        return np.stack([sample.label for sample in self.samples])
+
+    def image(self, row: int) -> bytes:
+        """Return the encoded image of a sample.
+
+        Raises:
+            ImageError: there are no bytes.
+        """
+        image = self.samples[row].image
+        if not image:
+            raise ImageError("the record holds no image bytes", where=self.samples[row].key)
+        return image
+
+    def key(self, row: int) -> str:
+        """Return the name of a sample."""
+        return self.key_of(self.samples[row])

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imclass.data.source import Source
+from imclass.data.pipe import PipeChannel
+from imclass.data.source import ArrivedSamples, Source
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
 from imclass.images.decoded_set import DecodedSet, decode_set
@@ -29,8 +30,9 @@ from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 from imclass.images.workers import Workers, thread_count
 
-Request = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0."""
+Request = tuple[NDArray[np.int64], NDArray[np.int64]] | ArrivedSamples
+"""Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0; or, of a pipe, the
+samples themselves."""
 
 _BATCHES_AHEAD = 4
 _MOST_IMAGES_A_TASK = 16
@@ -53,22 +55,46 @@ class Batch:
     planned: int
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`."""
+
+    source: Source
+    indices: NDArray[np.int64]
+    passes: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(n, L) float32."""
+        return self.source.labels[self.indices]
+
+    def image(self, row: int) -> bytes:
+        """The encoded image of a sample."""
+        return self.source[int(self.indices[row])].image
+
+    def key(self, row: int) -> str:
+        """The name of a sample."""
+        return self.source.key(int(self.indices[row]))
+
+
 @dataclass
 class _Pending:
     """A batch on its way.
 
     Attributes:
-        indices: (planned,) samples asked for.
+        samples: the `planned` samples asked for.
         rows: (planned, COLUMNS) uniforms; None without augmentation.
         pixels: (planned, H, W, C) uint8 on the CPU, page-locked when the device is a GPU; filled by tasks.
         tasks: what fills it.
         failures: why, by row, for images that cannot be read.
+        enlarged: (planned,) which images are smaller than image_shape.
         copied: (images, labels) on the device, and the event that says that they have arrived.
     """
 
-    indices: NDArray[np.int64]
+    samples: _Chosen | ArrivedSamples
     rows: NDArray[np.float32] | None
     pixels: torch.Tensor
+    enlarged: NDArray[np.bool_]
     tasks: list[Future[None]] = field(default_factory=list)
     failures: dict[int, ImageError] = field(default_factory=dict)
     copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
@@ -80,7 +106,7 @@ class _Pending:
     @property
     def readable(self) -> NDArray[np.bool_]:
         """(planned,) which rows hold an image."""
-        readable = np.ones(len(self.indices), np.bool_)
+        readable = np.ones(len(self.enlarged), np.bool_)
         readable[list(self.failures)] = False
         return readable
 
@@ -92,7 +118,7 @@ class Loader:
     is shared out by image, which leaves no core waiting at the end of every small step.
 
     Args:
-        source: encoded images and labels.
+        source: encoded images and labels; of a pipe only the name is used, its samples come with the requests.
         preprocessing: geometry of the result.
         augmentation: random changes for training; None for validation.
         seed: of the random changes, 0 .. 2**64 - 1.
@@ -100,13 +126,14 @@ class Loader:
         device: where batches are delivered.
         bad_images: collects unreadable images and ends the run when there are too many.
         cache_bytes: most memory for a data set of small images that is kept decoded; 0 = never.
+        samples: length of a pass through a pipe; None where nobody knows it.
         scaled_decode: as in `preprocess`.
         stall_seconds: how long nothing may be decoded, while a batch is waited for, before the loader gives up.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: Source | PipeChannel,
         preprocessing: Preprocessing,
         *,
         augmentation: Augmentation | None = None,
@@ -115,6 +142,7 @@ class Loader:
         device: torch.device,
         bad_images: BadImages,
         cache_bytes: int = 1 << 30,
+        samples: int | None = None,
         scaled_decode: bool = True,
         stall_seconds: float = 120.0,
     ) -> None:
@@ -122,13 +150,14 @@ class Loader:
         self.preprocessing = preprocessing
         self.augmentation = augmentation
         self.device = device
-        self._draws = Draws(seed, len(source))
+        self._samples = samples if isinstance(source, PipeChannel) else len(source)
+        self._draws = Draws(seed, self._samples or 0)
         self._threads = thread_count(threads)
         self._bad_images = bad_images
         self._cache_bytes = cache_bytes
         self._scaled_decode = scaled_decode
         self._stall_seconds = stall_seconds
-        self._is_enlarged = np.zeros(len(source), np.bool_)
+        self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
         self._decoded: DecodedSet | None = None
         self._plain_layout: Layout | None = None
         self._has_tried_decoding = cache_bytes == 0
@@ -140,6 +169,11 @@ class Loader:
     def enlarged(self) -> int:
         """Number of distinct samples so far that are smaller than image_shape and were enlarged to it."""
         return int(self._is_enlarged.sum())
+
+    @property
+    def _random_access(self) -> Source:
+        assert not isinstance(self.source, PipeChannel), "the samples of a pipe come with the requests"
+        return self.source
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
         """Batches, in the order of the requests. Decoding begins when the first is asked for.
@@ -184,10 +218,10 @@ class Loader:
             workers.close()
 
     def _decode_small_images(self, workers: Workers) -> None:
-        if self._has_tried_decoding:
+        if self._has_tried_decoding or isinstance(self.source, PipeChannel):
             return
         self._has_tried_decoding = True
-        decoded = decode_set(self.source, self.preprocessing, self.augmentation, self._cache_bytes, workers)
+        decoded = decode_set(self._random_access, self.preprocessing, self.augmentation, self._cache_bytes, workers)
         if decoded is None:
             return
         self._decoded = decoded
@@ -203,13 +237,15 @@ class Loader:
         self._plain_layout = layout if layout.is_plain else None
 
     def _begin(self, request: Request, workers: Workers) -> _Pending:
-        indices, passes = request
+        samples = request if isinstance(request, ArrivedSamples) else _Chosen(self._random_access, *request)
+        indices = samples.indices
         height, width = self.preprocessing.height, self.preprocessing.width
         shape = (len(indices), height, width, self.preprocessing.channels)
         pending = _Pending(
-            indices=np.asarray(indices, np.int64),
-            rows=None if self.augmentation is None else self._draws.rows(indices, passes),
+            samples=samples,
+            rows=None if self.augmentation is None else self._draws.rows(indices, samples.passes),
             pixels=torch.empty(shape, dtype=torch.uint8, pin_memory=self._copy_stream is not None),
+            enlarged=np.zeros(len(indices), np.bool_),
         )
         if self._decoded is not None and self._plain_layout is not None:
             cut = partial(self._cut_batch, pending, self._decoded, self._plain_layout)
@@ -223,10 +259,11 @@ class Loader:
 
     def _cut_batch(self, pending: _Pending, decoded: DecodedSet, layout: Layout) -> None:
         """A whole batch at once, from decoded images that need no more than a cut and a mirror."""
-        cuts = plan_cuts(pending.rows, len(pending.indices), layout, self.augmentation)
-        decoded.cut(pending.indices, cuts, pending.pixels.numpy())
+        indices = pending.samples.indices
+        cuts = plan_cuts(pending.rows, len(indices), layout, self.augmentation)
+        decoded.cut(indices, cuts, pending.pixels.numpy())
         if decoded.unreadable:
-            for row, index in enumerate(pending.indices.tolist()):
+            for row, index in enumerate(indices.tolist()):
                 if index in decoded.unreadable:
                     pending.failures[row] = decoded.unreadable[index]
 
@@ -236,25 +273,25 @@ class Loader:
         for row in chosen:
             uniforms = None if pending.rows is None else pending.rows[row]
             try:
-                pixels[row] = self._image(int(pending.indices[row]), uniforms)
+                pixels[row], pending.enlarged[row] = self._image(pending.samples, row, uniforms)
             except ImageError as problem:
                 pending.failures[row] = problem
 
-    def _image(self, index: int, uniforms: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+    def _image(
+        self, samples: _Chosen | ArrivedSamples, row: int, uniforms: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.uint8], bool]:
+        """One image of a batch, and whether it was enlarged."""
         if self._decoded is not None:
-            image = self._decoded.image(index)
+            image = self._decoded.image(int(samples.indices[row]))
             plan = plan_image(
                 uniforms, self._decoded.width, self._decoded.height, self.preprocessing, self.augmentation
             )
-            pixels = execute(image, plan)
-        else:
-            data = self.source[index].image
-            header = read_header(data)
-            plan = plan_image(uniforms, header.width, header.height, self.preprocessing, self.augmentation)
-            pixels = carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode)
-        if plan.layout.is_enlarged:
-            self._is_enlarged[index] = True
-        return pixels
+            return execute(image, plan), plan.layout.is_enlarged
+        data = samples.image(row)
+        header = read_header(data)
+        plan = plan_image(uniforms, header.width, header.height, self.preprocessing, self.augmentation)
+        pixels = carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode)
+        return pixels, plan.layout.is_enlarged
 
     def _copy_decoded(self, ahead: deque[_Pending]) -> None:
         """Start the copy to the device of all batches that are decoded, in order and before they are asked for."""
@@ -266,7 +303,7 @@ class Loader:
 
     def _copy(self, pending: _Pending) -> tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]:
         readable = pending.readable
-        labels = torch.from_numpy(np.ascontiguousarray(self.source.labels[pending.indices[readable]], np.float32))
+        labels = torch.from_numpy(np.ascontiguousarray(pending.samples.labels[readable], np.float32))
         pixels = pending.pixels if readable.all() else pending.pixels[torch.from_numpy(readable)]
         images = pixels.permute(0, 3, 1, 2)
         if self._copy_stream is None:
@@ -280,10 +317,11 @@ class Loader:
 
     def _deliver(self, pending: _Pending) -> Batch:
         for row in sorted(pending.failures):
-            key = self.source.key(int(pending.indices[row]))
-            self._bad_images.add(self.source.name, key, pending.failures[row].what)
-        if pending.failures:
-            self._bad_images.check(self.source.name, len(self.source))
+            self._bad_images.add(self.source.name, pending.samples.key(row), pending.failures[row].what)
+        if pending.failures and self._samples is not None:
+            self._bad_images.check(self.source.name, self._samples)
+        indices = pending.samples.indices
+        self._remember_enlarged(indices[pending.enlarged])
         assert pending.copied is not None
         images, labels, arrived = pending.copied
         if arrived is not None:
@@ -291,4 +329,10 @@ class Loader:
             consumer.wait_event(arrived)
             images.record_stream(consumer)
             labels.record_stream(consumer)
-        return Batch(images, labels, pending.indices[pending.readable], planned=len(pending.indices))
+        return Batch(images, labels, indices[pending.readable], planned=len(indices))
+
+    def _remember_enlarged(self, indices: NDArray[np.int64]) -> None:
+        missing = int(indices.max(initial=-1)) + 1 - len(self._is_enlarged)
+        if missing > 0:  # a pipe of unknown length; it grows by more than is needed, so that it seldom has to
+            self._is_enlarged = np.pad(self._is_enlarged, (0, missing + len(self._is_enlarged)))
+        self._is_enlarged[indices] = True

@@ -2,6 +2,7 @@
 
 import logging
 
+from imclass.data import PipeChannel, Source
 from imclass.hyperparameters import to_strings, warnings_of
 from imclass.training.job import Job
 from imclass.training.process_group import Processes
@@ -9,6 +10,11 @@ from imclass.training.process_group import Processes
 log = logging.getLogger(__name__)
 # On a terminal, the words of the original give way to a bar and a few lines.
 original = logging.getLogger("imclass.original")
+
+
+def amount(source: Source | PipeChannel) -> str:
+    """How many images there are, as far as anybody knows."""
+    return "a pipe of" if isinstance(source, PipeChannel) else str(len(source))
 
 
 def describe(job: Job, processes: Processes) -> None:
@@ -30,9 +36,12 @@ def describe(job: Job, processes: Processes) -> None:
     original.info("--------------------")
     original.info("Setting number of threads: %d", job.threads)
     log.info(
-        "%d processes on %d machines, %s; %d training images, %d validation images",
-        processes.world_size, processes.machines, processes.device, len(job.train), len(job.validation),
+        "%d processes on %d machines, %s; %s training images, %s validation images",
+        processes.world_size, processes.machines, processes.device, amount(job.train), amount(job.validation),
     )  # fmt: skip
+    for source in (job.train, job.validation):
+        if isinstance(source, PipeChannel):
+            log.info("The channel '%s' is in pipe input mode under %s.", source.name, source.path)
     if settings.kv_store == "dist_async" and processes.machines == 1:
         log.info("kv_store is ignored on a single machine")
     if settings.freeze_backbone_epochs and not (job.pretrained or job.initial_model):

@@ -1,6 +1,6 @@
 """Evaluation: every sample exactly once, on any number of processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from imclass import artifact
-from imclass.data import Source, open_source
+from imclass.data import PipeChannel, Source, open_source
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters
-from imclass.images import BadImages, Loader, Preprocessing
+from imclass.images import BadImages, Loader, Preprocessing, Request
 from imclass.training.labels import check_labels, check_width
 from imclass.training.losses import plain_loss
 from imclass.training.metrics import average_precisions, correct_answers, in_top, precision_recall_f1
+from imclass.training.piping import evaluation_batches
 from imclass.training.process_group import Processes, join
 from imclass.training.sampling import evaluation_requests
 from imclass.training.step import precision_context
@@ -125,9 +126,13 @@ def evaluate(
     was_training = model.training
     model.eval()
     stopped = False
-    for batch in loader.batches(
-        evaluation_requests(len(loader.source), batch_size, processes.rank, processes.world_size)
-    ):
+    source = loader.source
+    requests: Iterable[Request]
+    if isinstance(source, PipeChannel):
+        requests = evaluation_batches(source, batch_size, processes, num_classes=num_classes, multi_label=multi_label)
+    else:
+        requests = evaluation_requests(len(source), batch_size, processes.rank, processes.world_size)
+    for batch in loader.batches(requests):
         if len(batch.indices):
             with precision_context(processes.device, precision_dtype):
                 logits = model(batch.images.float())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from imclass.data import Source
+from imclass.data import PipeChannel, Source
 from imclass.hyperparameters import Hyperparameters
 from imclass.images import Preprocessing
 
@@ -13,7 +13,7 @@ class Job:
     """What to train on what.
 
     Attributes:
-        train, validation: labelled images; labels checked against the settings.
+        train, validation: labelled images; labels checked against the settings, those of pipes as they arrive.
         settings: with num_classes and num_training_samples filled in.
         network: "resnet_v2" or "resnet_v1".
         class_names: index = class number, None when nobody knows them.
@@ -23,8 +23,8 @@ class Job:
         threads: decoding threads, 0 for one a core.
     """
 
-    train: Source
-    validation: Source
+    train: Source | PipeChannel
+    validation: Source | PipeChannel
     settings: Hyperparameters
     network: str
     class_names: tuple[str, ...] | None

@@ -1,10 +1,31 @@
 """Do a data set's labels fit what is to be learnt?"""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data import Source
 from imclass.errors import DataError, listing
+
+
+class Labelled(Protocol):
+    """Samples whose labels can be judged: a source, or a batch that came out of a pipe."""
+
+    @property
+    def name(self) -> str:
+        """Where the samples came from."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(N, L) float32."""
+        ...
+
+    def key(self, index: int, /) -> str:
+        """The name of a sample."""
+        ...
+
 
 MOST_CLASSES = 100_000  # more are believed only when num_classes says so
 
@@ -30,7 +51,7 @@ def count_classes(source: Source, multi_label: bool) -> int:
     return max(0, int(largest)) + 1
 
 
-def check_width(source: Source, num_classes: int | None, multi_label: bool) -> None:
+def check_width(source: Labelled, num_classes: int | None, multi_label: bool) -> None:
     """Check the number of label columns.
 
     Raises:
@@ -52,8 +73,8 @@ def check_width(source: Source, num_classes: int | None, multi_label: bool) -> N
         )
 
 
-def check_labels(source: Source, num_classes: int, multi_label: bool) -> None:
-    """Check the labels of a whole source at once; their width is right.
+def check_labels(source: Labelled, num_classes: int, multi_label: bool) -> None:
+    """Check the labels of all samples at once; their width is right.
 
     Raises:
         DataError: labels out of range, or no whole numbers, each offending sample named.
@@ -74,7 +95,7 @@ def check_labels(source: Source, num_classes: int, multi_label: bool) -> None:
     _refuse(source, outside, labels, f"labels outside 0..{num_classes - 1} (num_classes is {num_classes})")
 
 
-def _refuse(source: Source, bad: NDArray[np.bool_], labels: NDArray[np.float32], what: str) -> None:
+def _refuse(source: Labelled, bad: NDArray[np.bool_], labels: NDArray[np.float32], what: str) -> None:
     indices = np.flatnonzero(bad)
     if len(indices):
         shown = [f"{source.key(int(i))}: label {_text(labels[i])}" for i in indices[:20]]

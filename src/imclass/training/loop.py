@@ -1,7 +1,7 @@
 """One epoch of training."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +10,9 @@ from torch import nn
 
 from imclass.errors import UserError
 from imclass.hyperparameters import Hyperparameters
-from imclass.images.loader import Loader, Request
+from imclass.images.loader import Loader
 from imclass.training.metrics import RunningSums, Totals
+from imclass.training.piping import PipeSampler
 from imclass.training.sampling import Sampler
 from imclass.training.schedule import learning_rate
 from imclass.training.step import Training, train_step
@@ -55,7 +56,7 @@ class Observer(Protocol):
 def train_epoch(
     training: Training,
     loader: Loader,
-    sampler: Sampler,
+    sampler: Sampler | PipeSampler,
     state: EpochState,
     *,
     stop_requested: Callable[[], bool],
@@ -81,7 +82,7 @@ def train_epoch(
     first = state.epoch * sampler.steps_per_epoch
     began = time.perf_counter() - state.seconds
     set_training_mode(training, state.epoch)
-    for batch in loader.batches(_requests(training, sampler, first + state.step, first + sampler.steps_per_epoch)):
+    for batch in loader.batches(sampler.requests(first + state.step, first + sampler.steps_per_epoch, processes)):
         step = first + state.step
         rate = learning_rate(step, sampler.steps_per_epoch, training.hyperparameters)
         if len(batch.indices) or processes.world_size > 1:
@@ -105,11 +106,6 @@ def train_epoch(
         torch.cuda.synchronize(processes.device)  # the steps are started by now, not done
     state.seconds = time.perf_counter() - began
     return True
-
-
-def _requests(training: Training, sampler: Sampler, begin: int, end: int) -> Iterator[Request]:
-    share = training.processes.share(sampler.batch_size)
-    return (sampler.request(step, share) for step in range(begin, end))
 
 
 def set_training_mode(training: Training, epoch: int) -> None:

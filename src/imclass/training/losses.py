@@ -18,21 +18,24 @@ def plain_loss(multi_label: bool) -> Loss:
     return _softmax_loss(0.0, None) if not multi_label else _sigmoid_loss(None)
 
 
-def training_loss(hyperparameters: Hyperparameters, labels: NDArray[np.float32], device: torch.device) -> Loss:
+def training_loss(hyperparameters: Hyperparameters, labels: NDArray[np.float32] | None, device: torch.device) -> Loss:
     """The loss that training minimises.
 
     Args:
         hyperparameters: `multi_label`, `use_weighted_loss`, `class_weights`, `label_smoothing`, `num_classes` count.
-        labels: (N, L) float32, all labels of the training set, for the weights.
+        labels: (N, L) float32, all labels of the training set, for the weights; None where nobody knows them,
+            which goes without weights only.
         device: where the weights live.
     """
     assert hyperparameters.num_classes is not None
     if hyperparameters.multi_label:
         if not hyperparameters.use_weighted_loss:
             return _sigmoid_loss(None)
+        assert labels is not None
         return _sigmoid_loss(torch.from_numpy(positive_weights(labels)).to(device))
     weights = None
     if hyperparameters.class_weights == "balanced":
+        assert labels is not None
         weights = torch.from_numpy(balanced_weights(labels, hyperparameters.num_classes)).to(device)
     return _softmax_loss(hyperparameters.label_smoothing, weights)
 

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from imclass.data import Source, find_split_folders, open_channels, open_pair, open_source, split
+from imclass.data import (
+    ChannelSettings,
+    PipeChannel,
+    Source,
+    find_split_folders,
+    open_channels,
+    open_pair,
+    open_source,
+    split,
+)
 from imclass.errors import DataError, UserError, listing
 
 log = logging.getLogger(__name__)
@@ -22,6 +31,8 @@ class DataRequest:
     validation_split: float | None
     channels: Mapping[str, Path]
     content_types: Mapping[str, str]
+    channel_settings: Mapping[str, ChannelSettings]
+    pipe_deadline: float
     image_root: Path | None
     validation_image_root: Path | None
     attribute_names: tuple[str, str] | None
@@ -43,20 +54,39 @@ class DataRequest:
             }
             unused = [f"{name} belongs to a source" for name, value in of_sources.items() if value is not None]
         else:
-            unused = ["content_types belong to channels"] if self.content_types else []
+            of_channels = {"content_types": self.content_types, "input_data_config": self.channel_settings}
+            unused = [f"{name} belongs to channels" for name, value in of_channels.items() if value]
         has_validation = self.validation is not None or "validation" in self.channels
         if has_validation and self.validation_split is not None:
             unused.append("validation_split is for data without validation images")
+        if "train" in self.pipes and self.validation_split is not None:
+            unused.append("validation_split divides files; a train channel in Pipe mode needs a validation channel")
+        if not self.pipe_deadline > 0:
+            unused.append(f"pipe_deadline is {self.pipe_deadline:g}, but must be above 0 seconds")
         if unused:
             raise UserError(f"these do not go together:\n{listing(unused)}", fix="Leave them out.")
+
+    @property
+    def pipes(self) -> frozenset[str]:
+        """The channels in Pipe mode."""
+        return frozenset(name for name, settings in self.channel_settings.items() if settings.is_pipe)
 
 
 @dataclass(frozen=True)
 class Data:
     """Opened data."""
 
-    train: Source
-    validation: Source
+    train: Source | PipeChannel
+    validation: Source | PipeChannel
+
+    @property
+    def parts(self) -> tuple[Source | PipeChannel, Source | PipeChannel]:
+        return self.train, self.validation
+
+    @property
+    def sources(self) -> list[Source]:
+        """The parts whose labels are known before they are used."""
+        return [part for part in self.parts if not isinstance(part, PipeChannel)]
 
 
 def open_data(request: DataRequest, *, class_names: tuple[str, ...] | None, num_classes: int | None, seed: int) -> Data:
@@ -106,6 +136,8 @@ def _open_channels(
     opened = open_channels(
         request.channels,
         content_types=request.content_types,
+        settings=request.channel_settings,
+        pipe_deadline=request.pipe_deadline,
         attribute_names=request.attribute_names,
         label_format=request.label_format,
         num_classes=num_classes,
@@ -113,7 +145,7 @@ def _open_channels(
     )
     if opened.validation is not None:
         return Data(opened.train, opened.validation)
-    if request.validation_split is None:
+    if request.validation_split is None or isinstance(opened.train, PipeChannel):
         raise DataError(
             "there is no validation channel",
             where="channels",

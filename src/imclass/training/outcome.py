@@ -10,6 +10,7 @@ from imclass.images import BadImage, BadImages
 from imclass.pending_file import PendingFile
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.job import Job
+from imclass.training.piping import count_samples
 from imclass.training.process_group import Processes
 from imclass.training.progress import Progress
 from imclass.training.step import Training
@@ -28,8 +29,8 @@ def check_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
     """
     for entries in processes.gather(bad_images.entries):
         bad_images.merge(entries)
-    for source in (job.train, job.validation):
-        bad_images.check(source.name, len(source))
+    for source, declared in ((job.train, job.settings.num_training_samples), (job.validation, None)):
+        bad_images.check(source.name, count_samples(source, declared, processes))
 
 
 def read_bad_images(job: Job) -> list[BadImage]:

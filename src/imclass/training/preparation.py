@@ -4,10 +4,13 @@ import logging
 import zlib
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from imclass import artifact, models
+from imclass.data import LabelRules, PipeChannel, Source
 from imclass.errors import ArtifactError, DataError, listing
 from imclass.images import AUGMENTATIONS, BadImages, Loader, with_pad_size
 from imclass.training.averaging import MovingAverage
@@ -18,6 +21,7 @@ from imclass.training.history import History
 from imclass.training.job import Job
 from imclass.training.losses import training_loss
 from imclass.training.optimizers import OPTIMIZERS
+from imclass.training.piping import PipeSampler
 from imclass.training.process_group import Processes
 from imclass.training.progress import Progress
 from imclass.training.sampling import Sampler
@@ -40,7 +44,7 @@ def prepare(job: Job, processes: Processes) -> Training:
         network=model,
         optimizer=OPTIMIZERS[settings.optimizer](model, settings),
         scaler=torch.amp.GradScaler(processes.device.type, enabled=settings.precision_dtype == "float16"),
-        loss=training_loss(settings, job.train.labels, processes.device),
+        loss=training_loss(settings, labels_of(job.train), processes.device),
         average=average,
         backbone=[parameter for parameter in model.backbone_parameters() if parameter.requires_grad],
         hyperparameters=settings,
@@ -50,6 +54,11 @@ def prepare(job: Job, processes: Processes) -> Training:
         update=update,
         share=torch.ones((), device=processes.device),
     )
+
+
+def labels_of(source: Source | PipeChannel) -> NDArray[np.float32] | None:
+    """All labels, (N, L) float32; None of a pipe."""
+    return None if isinstance(source, PipeChannel) else source.labels
 
 
 def build_model(job: Job) -> nn.Module:
@@ -95,12 +104,14 @@ def load_initial_model(path: Path, job: Job) -> nn.Module:
     return model
 
 
-def make_sampler(job: Job, training: Training) -> Sampler:
+def make_sampler(job: Job, training: Training) -> Sampler | PipeSampler:
     """The order of the run, and the length of its epochs: whole batches only, as the original."""
-    assert job.settings.num_training_samples is not None
-    steps = job.settings.num_training_samples // training.batch_size
-    if steps == 0 or len(job.train) < training.batch_size:
-        samples = min(job.settings.num_training_samples, len(job.train))
+    settings = job.settings
+    assert settings.num_training_samples is not None
+    steps = settings.num_training_samples // training.batch_size
+    known = settings.num_training_samples if isinstance(job.train, PipeChannel) else len(job.train)
+    if steps == 0 or known < training.batch_size:
+        samples = min(settings.num_training_samples, known)
         raise DataError(
             f"{samples} training samples are fewer than the {training.batch_size} of one batch",
             where=job.train.name,
@@ -112,16 +123,31 @@ def make_sampler(job: Job, training: Training) -> Sampler:
             where="mini_batch_size",
             fix=f"Set mini_batch_size to {training.processes.local_world_size} or more, or start fewer processes.",
         )
-    return Sampler(len(job.train), training.batch_size, steps, job.settings.seed)
+    if isinstance(job.train, PipeChannel):
+        return PipeSampler(
+            channel=job.train,
+            samples=settings.num_training_samples,
+            batch_size=training.batch_size,
+            steps_per_epoch=steps,
+            seed=settings.seed,
+            shuffle_buffer=settings.shuffle_buffer,
+            rules=LabelRules(job.train.label_format, job.num_classes, settings.multi_label),
+        )
+    return Sampler(len(job.train), training.batch_size, steps, settings.seed)
 
 
 def fingerprint(job: Job) -> str:
-    """Tells whether a resumed run sees the data it was started with: sizes and labels of both sets."""
-    parts = [(len(source), zlib.crc32(source.labels.tobytes())) for source in (job.train, job.validation)]
-    return " ".join(f"{size}:{labels:08x}" for size, labels in parts)
+    """Tells whether a resumed run sees the data it was started with: sizes and labels of both sets.
+
+    Of a pipe only that it is one can be told.
+    """
+    return " ".join(
+        "pipe" if isinstance(source, PipeChannel) else f"{len(source)}:{zlib.crc32(source.labels.tobytes()):08x}"
+        for source in (job.train, job.validation)
+    )
 
 
-def resume(job: Job, checkpoints: Checkpoints, training: Training, sampler: Sampler) -> Progress:
+def resume(job: Job, checkpoints: Checkpoints, training: Training, sampler: Sampler | PipeSampler) -> Progress:
     """Where to begin: at the start, or where the checkpoint stands when asked to resume."""
     state = checkpoints.read(training.processes) if job.resume else None
     if state is None:
@@ -150,6 +176,7 @@ def loaders(job: Job, bad_images: BadImages, processes: Processes) -> tuple[Load
         threads=job.threads,
         device=processes.device,
         bad_images=bad_images,
+        samples=job.settings.num_training_samples,
     )
     validation = Loader(
         job.validation, job.preprocessing, threads=job.threads, device=processes.device, bad_images=bad_images
@@ -157,7 +184,7 @@ def loaders(job: Job, bad_images: BadImages, processes: Processes) -> tuple[Load
     return train, validation
 
 
-def make_history(job: Job, sampler: Sampler, console: Console, processes: Processes) -> History:
+def make_history(job: Job, sampler: Sampler | PipeSampler, console: Console, processes: Processes) -> History:
     return History(
         job.output,
         job.settings,

@@ -19,6 +19,7 @@ from imclass.training.job import Job, Run
 from imclass.training.loop import EpochState, check_finite, train_epoch
 from imclass.training.metrics import RunningSums, Totals
 from imclass.training.outcome import check_bad_images, write_artifact, write_bad_images
+from imclass.training.piping import PipeSampler, count_samples
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
@@ -81,7 +82,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             metrics |= validation_metrics(evaluation) | {"bad_images": len(bad_images.entries)}
             history.epoch(epoch, metrics)
             if epoch == 0:
-                warn_of_enlarged(both_loaders, processes)
+                warn_of_enlarged(both_loaders, job, processes)
 
             ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
             diverged = totals.first_bad_step is not None
@@ -132,7 +133,7 @@ def sum_over_processes(state: EpochState, processes: Processes) -> Totals:
 
 
 def training_metrics(
-    epoch: int, state: EpochState, totals: Totals, sampler: Sampler, settings: Hyperparameters
+    epoch: int, state: EpochState, totals: Totals, sampler: Sampler | PipeSampler, settings: Hyperparameters
 ) -> dict[str, float]:
     metrics = {
         "epoch": epoch,
@@ -214,12 +215,13 @@ def save_interrupted(checkpoints: Checkpoints, training: Training, progress: Pro
         checkpoints.save(training, progress)
 
 
-def warn_of_enlarged(loaders: tuple[Loader, ...], processes: Processes) -> None:
+def warn_of_enlarged(loaders: tuple[Loader, Loader], job: Job, processes: Processes) -> None:
     """After the first epoch, one warning for each data set with images that are smaller than image_shape."""
-    for loader in loaders:
+    for loader, declared in zip(loaders, (job.settings.num_training_samples, None), strict=True):
+        samples = count_samples(loader.source, declared, processes)
         enlarged = sum(processes.gather(loader.enlarged))
         if enlarged and processes.is_main:
             log.warning(
                 "%s: %d of %d images are smaller than image_shape and were enlarged",
-                loader.source.name, enlarged, len(loader.source),
+                loader.source.name, enlarged, samples,
             )  # fmt: skip

@@ -6,11 +6,14 @@ each pass a fresh permutation, and step s of a run takes the positions s*B ... s
 sequence. Any step can therefore be computed by itself, on any process, also after a restart.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imclass.training.process_group import Processes
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,13 @@ class Sampler:
     batch_size: int
     steps_per_epoch: int
     seed: int
+
+    def requests(
+        self, begin: int, end: int, processes: Processes
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The requests of steps `begin` ... `end` - 1 for this process, each made when its turn comes."""
+        share = processes.share(self.batch_size)
+        return (self.request(step, share) for step in range(begin, end))
 
     def request(self, step: int, share: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Samples of one step for one process.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from imclass import artifact, models
-from imclass.data import Source
+from imclass.data import PipeChannel, Source
 from imclass.errors import ArtifactError, UserError
 from imclass.hyperparameters import FIELDS, Hyperparameters, Value, parse, to_strings
 from imclass.training.choices import choose, look_at, worth_pretraining
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def settle(
     given: Mapping[str, object],
-    source: Source,
+    source: Source | PipeChannel,
     *,
     chooses: bool,
     initial_model: Path | None,
@@ -27,7 +27,7 @@ def settle(
 
     Args:
         given: raw values by name.
-        source: the training images.
+        source: the training images; nothing is chosen from a pipe, which cannot be looked at.
         chooses: choose from the data what is not given, and take pretrained weights where they can be had.
         initial_model: model file to go on from.
         pretrained: weights file that was asked for.
@@ -38,8 +38,8 @@ def settle(
     """
     if initial_model and pretrained:
         raise UserError("give a model to go on from or pretrained weights, not both", where="--pretrained")
-    raw = {"num_training_samples": len(source), **given}
-    if not chooses:
+    raw = dict(given) if isinstance(source, PipeChannel) else {"num_training_samples": len(source), **given}
+    if not chooses or isinstance(source, PipeChannel):
         settings = parse(raw, fine_tuning=bool(initial_model or pretrained))
         return settings, find_weights(settings, pretrained)
 

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import find_model
+from imclass.data import PipeChannel, find_model, parse_input_data_config
+from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import thread_count
@@ -17,6 +19,7 @@ from imclass.training.console import console
 from imclass.training.job import Job, Run
 from imclass.training.labels import check_labels, check_width, count_classes
 from imclass.training.opening import Data, DataRequest, open_data
+from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
 from imclass.training.process_group import Processes, join
 from imclass.training.run import run
@@ -33,6 +36,8 @@ def train(
     validation_split: float | None = None,
     channels: Mapping[str, str | Path] | None = None,
     content_types: Mapping[str, str] | None = None,
+    input_data_config: Mapping[str, Mapping[str, str]] | None = None,
+    pipe_deadline: float = DEADLINE_SECONDS,
     model: str | Path | None = None,
     pretrained: str | Path | None = None,
     image_root: str | Path | None = None,
@@ -57,6 +62,9 @@ def train(
         channels: instead of `source`, the original's channels: train, validation, train_lst, validation_lst, model.
             Training then starts from the original's defaults.
         content_types: content type of channels, for parameters such as label-format.
+        input_data_config: settings of channels as SageMaker's inputdataconfig.json has them: ContentType,
+            TrainingInputMode, S3DistributionType, RecordWrapperType.
+        pipe_deadline: longest wait in seconds for a pipe, its writer or its next bytes.
         model: model file to go on training (incremental training).
         pretrained: weights file (safetensors or a torch state dict) to start from, with a new last layer.
         image_root: folder that the paths of a `.lst` start from (default: the folder of the list).
@@ -76,12 +84,16 @@ def train(
     Raises:
         UserError: anything that the caller can put right; internal faults raise other exceptions.
     """
+    channel_settings = parse_input_data_config(input_data_config or {})
+    types = {name: one.content_type for name, one in channel_settings.items() if one.content_type is not None}
     request = DataRequest(
         source=_path(source),
         validation=_path(validation),
         validation_split=validation_split,
         channels={name: Path(path) for name, path in (channels or {}).items()},
-        content_types=content_types or {},
+        content_types={**types, **(content_types or {})},
+        channel_settings=channel_settings,
+        pipe_deadline=pipe_deadline,
         image_root=_path(image_root),
         validation_image_root=_path(validation_image_root),
         attribute_names=attribute_names,
@@ -94,6 +106,7 @@ def train(
     with (
         join(device) as processes,
         console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
+        ExitStack() as stack,
     ):
         given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
         initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
@@ -103,12 +116,16 @@ def train(
         old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
         known = old.class_names if old else None
         prepare_output(output, resume, processes)
-        data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
-        weights = None
-        if resumes := resume and processes.any((output / LAST).exists()):
+        resumes = resume and processes.any((output / LAST).exists())
+        if resumes:
             # What was settled when the run began still holds, except for what is typed otherwise now.
-            settings = parse({**saved_settings(output, processes), **_set(hyperparameters or {})}, fine_tuning=True)
-        else:
+            typed = parse({**saved_settings(output, processes), **_set(hyperparameters or {})}, fine_tuning=True)
+        if request.pipes:
+            check_pipe_settings(typed, trains_on_pipe="train" in request.pipes)
+        data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
+        seat(data.parts, processes, stack)
+        settings, weights = typed, None
+        if not resumes:
             settings, weights = settle(
                 given,
                 data.train,
@@ -171,19 +188,18 @@ def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial
         DataError: labels do not fit.
         HyperparameterError: what the data told does not fit the rest.
     """
-    parts = (data.train, data.validation)
-    for part in parts:
+    for part in data.sources:
         check_width(part, settings.num_classes, settings.multi_label)
     if settings.num_classes is None:
-        number = max(count_classes(part, settings.multi_label) for part in parts)
+        number = max(count_classes(part, settings.multi_label) for part in data.sources)
         log.info("num_classes is not given: %d classes found in the labels", number)
         settings = settings.model_copy(update={"num_classes": number})
     assert settings.num_classes is not None
     assert settings.num_training_samples is not None
-    for part in parts:
+    for part in data.sources:
         check_labels(part, settings.num_classes, settings.multi_label)
     warn_of_empty_classes(data, settings.num_classes, settings.multi_label)
-    if settings.num_training_samples != len(data.train):
+    if not isinstance(data.train, PipeChannel) and settings.num_training_samples != len(data.train):
         log.warning(
             "num_training_samples is %d, but the training set has %d samples; an epoch is %d samples long",
             settings.num_training_samples, len(data.train), settings.num_training_samples,
@@ -194,6 +210,8 @@ def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial
 
 def warn_of_empty_classes(data: Data, num_classes: int, multi_label: bool) -> None:
     """One warning when classes have no training image: a stray label, or a class of the validation set alone."""
+    if isinstance(data.train, PipeChannel):
+        return
     labels = data.train.labels
     present = labels.any(axis=0) if multi_label else np.isin(np.arange(num_classes), labels[:, 0])
     empty = np.flatnonzero(~present)
