@@ -91,6 +91,17 @@ def member_names(path: Path, limit: int) -> Iterator[str]:
             yield from (name for name, _ in _members(stream, path, limit))
 
 
+def file_contents(path: Path, limit: int) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Name and bytes, in pieces, of every file of an archive; pieces that are not read before the next file are lost.
+
+    Raises:
+        ArtifactError: as `read_members`.
+    """
+    with _unpacked(path) as stream:
+        for name, size in _members(stream, path, limit):
+            yield name, stream.chunks(size)
+
+
 def read_named(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:
     """The bytes of those members called `names` that are there; arguments and errors are those of `read_members`."""
     if path.is_dir():
