@@ -118,7 +118,7 @@ def command(
             help="Most images that are accepted and not yet answered; beyond them requests get 503.",
             rich_help_panel=_LIMITS,
         ),
-    ] = 256,
+    ] = 1024,
     max_body_mb: Annotated[
         float,
         typer.Option(metavar="MIB", min=0.001, max=1024, help="Largest request.", rich_help_panel=_LIMITS),

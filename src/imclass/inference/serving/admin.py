@@ -12,12 +12,17 @@ from starlette.routing import Route
 
 from imclass.errors import UserError
 from imclass.inference.serving.answers import fault, http_error, problem
+from imclass.inference.serving.bodies import BodyMemory, read_body
+from imclass.inference.serving.limits import Limits
+from imclass.inference.serving.media_types import parse
 from imclass.inference.serving.models import Models
 from imclass.inference.serving.opening import Opener
 from imclass.inference.serving.problems import RequestError
+from imclass.inference.serving.requests import JSON
 
 _FORM = 'Send {"name": "NAME", "path": "PATH"} as JSON.'
 MOST_BODY_BYTES = 1 << 16
+BODY_SECONDS = 10.0
 
 
 def create_admin_application(models: Models, opener: Opener) -> Starlette:
@@ -40,6 +45,9 @@ class _Administration:
 
     async def add(self, request: Request) -> Response:
         """Open a model, warm it, and serve it: 201. It is loaded beside the others, which go on."""
+        # What a browser sends across web sites without asking first is never application/json.
+        if parse(request.headers.get("content-type", "")).name != JSON:
+            raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type is not {JSON}. {_FORM}")
         name, path = _requested(await _body(request))
         async with self._changing:
             self._models.check_is_new(name)
@@ -58,12 +66,9 @@ class _Administration:
 
 
 async def _body(request: Request) -> bytes:
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MOST_BODY_BYTES:
-            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is too large. {_FORM}")
-    return bytes(chunks)
+    limits = Limits(body_bytes=MOST_BODY_BYTES, body_seconds=BODY_SECONDS)
+    with BodyMemory(limits.waiting_body_bytes).account() as account:
+        return await read_body(request.receive, request.headers, limits, account)
 
 
 def _requested(body: bytes) -> tuple[str, str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.inference.serving.metrics import ModelMetrics
-from imclass.inference.serving.problems import overloaded
+from imclass.inference.serving.problems import RequestError, overloaded
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, H, W, C) uint8 to (N, num_classes) float32."""
@@ -49,6 +49,7 @@ class Batcher:
         max_batch: most images of a batch.
         max_delay: seconds for which a batch waits for images that are on their way.
         queue_size: most images that are accepted and not yet answered.
+        longest_wait: seconds; when an image would wait longer for its answer, at the speed so far, it is not accepted.
         concurrency: batches that the model works on at the same time.
         metrics: where queue, batches and times are counted.
 
@@ -63,12 +64,14 @@ class Batcher:
         max_batch: int,
         max_delay: float,
         queue_size: int,
+        longest_wait: float,
         concurrency: int,
         metrics: ModelMetrics,
     ) -> None:
         self.max_batch = max_batch
         self.max_delay = max_delay
         self.queue_size = queue_size
+        self.longest_wait = longest_wait
         self.concurrency = concurrency
         self._predict = predict
         self._metrics = metrics
@@ -81,6 +84,7 @@ class Batcher:
         self._runners: list[asyncio.Task[None]] = []
         self._began: dict[int, float] = {}
         self._seconds_per_image = 0.0
+        self._has_given_up = False
 
     def start(self) -> None:
         """Begin to work; an event loop must be running."""
@@ -105,11 +109,12 @@ class Batcher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def give_up(self) -> None:
-        """Answer the images that wait for the model with 503."""
+        """Answer the images that wait for the model, and those that come from now on, with 503."""
+        self._has_given_up = True
         while self._ready:
             waiting = self._ready.popleft()
             if not waiting.answer.done():
-                waiting.answer.set_exception(overloaded("the server is stopping"))
+                waiting.answer.set_exception(_stopping())
 
     @property
     def busy_seconds(self) -> float:
@@ -121,12 +126,17 @@ class Batcher:
         """Take places in the queue until the block ends.
 
         Raises:
-            RequestError: 503, there are not enough.
+            RequestError: 503, there are not enough, or too many images wait already.
         """
+        expected_wait = self.accepted * self._seconds_per_image
         if self.accepted + count > self.queue_size:
             raise overloaded(
                 f"{self.accepted} of {self.queue_size} places in the queue are taken, and the request needs {count}",
                 self._seconds_to_free(),
+            )
+        if expected_wait > self.longest_wait:
+            raise overloaded(
+                f"{self.accepted} images are waiting, which takes {expected_wait:.0f} seconds", self._seconds_to_free()
             )
         places = [Place() for _ in range(count)]
         self._change_accepted(count)
@@ -152,6 +162,8 @@ class Batcher:
             RequestError: 503, the server stops before the model had time.
             Exception: whatever the model raised.
         """
+        if self._has_given_up:
+            raise _stopping()
         waiting = _Waiting(pixels, asyncio.get_running_loop().create_future())
         self._ready.append(waiting)
         self._arrive(place)
@@ -169,7 +181,7 @@ class Batcher:
 
     def _seconds_to_free(self) -> int:
         """After which half of the queue should be gone, in whole seconds: what `Retry-After` says."""
-        seconds = self._seconds_per_image * self.queue_size / 2
+        seconds = self._seconds_per_image * self.accepted / 2
         return max(1, min(round(seconds), LONGEST_ADVICE_SECONDS))
 
     async def _run(self, number: int) -> None:
@@ -232,6 +244,10 @@ class Batcher:
         self._metrics.model_seconds.observe(seconds)
         recent = seconds / len(batch) / self.concurrency
         self._seconds_per_image = 0.8 * self._seconds_per_image + 0.2 * recent if self._seconds_per_image else recent
+
+
+def _stopping() -> RequestError:
+    return overloaded("the server is stopping")
 
 
 def _deliver_error(batch: list[_Waiting], error: Exception) -> None:

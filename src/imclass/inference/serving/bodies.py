@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from imclass.inference.serving.limits import MEBIBYTE, Limits
 from imclass.inference.serving.problems import RequestError, overloaded
+
+# A client that is still sending reads no answer, and loses it when the connection is closed. Of a body that is refused
+# so much more is taken in and thrown away.
+DISCARDED_BYTES = 64 * MEBIBYTE
+DISCARD_SECONDS = 10.0
 
 
 class BodyMemory:
@@ -56,17 +62,20 @@ class BodyAccount:
         self.held += count
 
 
-async def read_body(receive: Receive, content_length: str | None, limits: Limits, account: BodyAccount) -> bytes:
+async def read_body(receive: Receive, headers: Headers, limits: Limits, account: BodyAccount) -> bytes:
     """The whole body of a request.
 
     Args:
-        content_length: the header, if there is one.
+        headers: of the request.
 
     Raises:
         RequestError: 408, it does not arrive in time; 413, it is too large; 503, there is no memory for it.
         ClientDisconnect: the client went away.
     """
-    if content_length is not None and content_length.isdecimal() and int(content_length) > limits.body_bytes:
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.body_bytes:
+        if headers.get("expect", "").lower() != "100-continue":  # such a client has not begun to send
+            await _discard(receive)
         raise _too_large(limits)
     chunks: list[bytes] = []
     try:
@@ -86,6 +95,7 @@ async def _collect(receive: Receive, limits: Limits, account: BodyAccount, chunk
     while more:
         chunk, more = await _next(receive)
         if account.held + len(chunk) > limits.body_bytes:
+            await _discard(receive)
             raise _too_large(limits)
         account.add(len(chunk))
         chunks.append(chunk)
@@ -96,6 +106,16 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take in the rest of a body, up to a size and a time."""
+    left, more = DISCARDED_BYTES, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while more and left > 0:
+                chunk, more = await _next(receive)
+                left -= len(chunk)
 
 
 def _too_large(limits: Limits) -> RequestError:

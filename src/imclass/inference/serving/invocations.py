@@ -66,7 +66,7 @@ class Invocations:
         """Find out what can be refused before the body is read, then read, decode, compute and write."""
         media_type = requests.content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
         form = responses.negotiate(_joined(request, "accept"), batch_transform=self._batch_transform)
-        body = await read_body(request.receive, request.headers.get("content-length"), self._limits, account)
+        body = await read_body(request.receive, request.headers, self._limits, account)
         images = await self._find_images(media_type, body)
         probabilities = await while_connected(request.receive, service.answer(images.encoded))
         content = responses.body(probabilities, form, service.labels, is_list=images.is_list)

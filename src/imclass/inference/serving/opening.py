@@ -42,7 +42,7 @@ class Computing:
     precision: str = "float32"
     max_batch: int | None = None
     max_delay: float = 0.005
-    queue_size: int = 256
+    queue_size: int = 1024
 
 
 class Opener:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -19,10 +19,12 @@ from imclass.inference.serving.protocol import DeadlineProtocol
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 25
-"""For answering what was accepted before SIGTERM. SageMaker and Docker kill the process after 30 seconds."""
-GIVE_UP_SECONDS = 23.0
+STOP_SECONDS = 27
+"""For answering what was accepted before SIGTERM. SageMaker kills the process after 30 seconds."""
+GIVE_UP_SECONDS = 20.0
 """After which requests that still wait for the model get 503, so that each gets an answer."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle: longer than load balancers keep theirs, so that they are the ones to close it."""
 LINGER_SECONDS = 0.2
 """For requests that were on their way when the stop was asked for."""
 
@@ -73,9 +75,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@contextmanager
-def listening_socket(address: Address) -> Iterator[socket.socket]:
-    """A socket bound to the address, which nobody else has; closed when the block ends.
+def listening_socket(address: Address) -> socket.socket:
+    """A socket bound to the address, which nobody else has, to be closed by the caller.
 
     Raises:
         UserError: the port is taken, or the address is not one of this machine.
@@ -83,17 +84,20 @@ def listening_socket(address: Address) -> Iterator[socket.socket]:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, place = found[0]
-        with socket.socket(family, kind, protocol) as opened:
+        opened = socket.socket(family, kind, protocol)
+        try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(place)
-            opened.set_inheritable(False)
-            yield opened
+        except OSError:
+            opened.close()
+            raise
     except OSError as error:
         raise UserError(
             f"cannot listen on {address.host} port {address.port}: {error.strerror or error}",
             where="port",
             fix="Stop what uses it, or choose another with --port and --host.",
         ) from error
+    return opened
 
 
 def check_tls(certificate: Path | None, key: Path | None) -> None:
@@ -162,16 +166,27 @@ class _AdminServer(uvicorn.Server):
         yield
 
 
+def make_server(application: ASGIApp, address: Address, models: Models) -> uvicorn.Server:
+    """A server for the application of some models, which answers what was accepted before it ends."""
+
+    def begin_to_stop() -> None:
+        logger.info("stopping; what was accepted is answered first")
+        models.is_stopping = True
+        asyncio.get_running_loop().call_later(GIVE_UP_SECONDS, models.give_up)
+
+    return _Server(_config(application, address), begin_to_stop)
+
+
 class Process:
     """Serves an application, and perhaps its administration, until SIGTERM or Ctrl-C.
 
     Args:
-        models: told when the server stops.
+        models: of the application.
     """
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._server: _Server | None = None
+        self._server: uvicorn.Server | None = None
         self._has_failed = False
 
     def fail(self) -> None:
@@ -189,34 +204,35 @@ class Process:
     ) -> None:
         """Serve until a signal comes, then answer what was accepted, and raise the signal again.
 
+        Args:
+            opened: bound to the address.
+            admin: a second application with its socket.
+
         Raises:
             RuntimeError: a model does not work.
         """
-        config = _config(application, address)
-        self._server = _Server(config, self._begin_to_stop)
-        runner = self._serve(opened, admin)
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as loop:
-            loop.run(runner)
+        self._server = make_server(application, address, self._models)
+        # Port 0 has become a real one by now.
+        logger.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
+        if admin is not None:
+            logger.info("administration on http://127.0.0.1:%d", admin[1].getsockname()[1])
+        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+            runner.run(_serve(self._server, opened, admin))
         if self._has_failed:
             raise RuntimeError("a model does not work, see above")
 
-    async def _serve(self, opened: socket.socket, admin: tuple[ASGIApp, socket.socket] | None) -> None:
-        assert self._server is not None
-        if admin is None:
-            await self._server.serve([opened])
-            return
-        admin_server = _AdminServer(_config(admin[0], None))
-        beside = asyncio.create_task(admin_server.serve([admin[1]]))
-        try:
-            await self._server.serve([opened])
-        finally:
-            admin_server.should_exit = True
-            await beside
 
-    def _begin_to_stop(self) -> None:
-        logger.info("stopping; what was accepted is answered first")
-        self._models.is_stopping = True
-        asyncio.get_running_loop().call_later(GIVE_UP_SECONDS, self._models.give_up)
+async def _serve(server: uvicorn.Server, opened: socket.socket, admin: tuple[ASGIApp, socket.socket] | None) -> None:
+    if admin is None:
+        await server.serve([opened])
+        return
+    admin_server = _AdminServer(_config(admin[0], None))
+    beside = asyncio.create_task(admin_server.serve([admin[1]]))
+    try:
+        await server.serve([opened])
+    finally:
+        admin_server.should_exit = True
+        await beside
 
 
 def _config(application: ASGIApp, address: Address | None) -> uvicorn.Config:
@@ -230,6 +246,7 @@ def _config(application: ASGIApp, address: Address | None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="on" if address is not None else "off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=address.certificate if address else None,
         ssl_keyfile=address.key if address else None,

@@ -34,7 +34,7 @@ class Batching:
 
     max_batch: int
     max_delay: float = 0.005
-    queue_size: int = 256
+    queue_size: int = 1024
 
 
 @dataclass
@@ -82,6 +82,7 @@ class ModelService:
             max_batch=self.batching.max_batch,
             max_delay=self.batching.max_delay,
             queue_size=self.batching.queue_size,
+            longest_wait=self.limits.request_seconds,
             concurrency=self.backend.concurrency,
             metrics=self.metrics,
         )
@@ -120,11 +121,13 @@ class ModelService:
         """
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.limits.request_seconds):
+            async with asyncio.timeout(self.limits.request_seconds) as timer:
                 with self._batcher.places(len(images)) as places:
                     pixels = await self.decoder.decode(images, self.preprocessing, self.metrics)
                     rows = await asyncio.gather(*map(self._batcher.answer, places, pixels))
         except TimeoutError as error:
+            if not timer.expired():
+                raise
             raise overloaded(f"the model did not answer within {self.limits.request_seconds:g} seconds") from error
         self.metrics.total_seconds.observe(time.monotonic() - began)
         return np.stack(rows)
