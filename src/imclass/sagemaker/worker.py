@@ -7,11 +7,9 @@ REPORT is the file that tells the parent process, whose number is PARENT, why th
 
 import ctypes
 import json
-import logging
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,17 +18,14 @@ from imclass.pending_file import PendingFile
 from imclass.sagemaker.failure import failure_of
 from imclass.sagemaker.job import read_job
 from imclass.sagemaker.layout import Layout
-from imclass.sagemaker.log_lines import log_lines
 from imclass.sagemaker.workers import STOPPED_EARLY
 from imclass.training import train
-
-log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    """Train, and end with status 0; or report why not, and end with the failure's status."""
+    """Train, and end with status 0; or report why not, for the parent process to tell, and end with another."""
     report, parent = Path(sys.argv[1]), int(sys.argv[2])
     signal.signal(signal.SIGTERM, _end)  # until the run is under way, and answers it by saving
     die_with(parent)
@@ -40,10 +35,6 @@ def main() -> None:
         failure = failure_of(error)
         with PendingFile(report) as file:
             file.write(json.dumps(failure.to_dict()).encode())
-        if not failure.is_users:
-            traceback.print_exc()
-        with log_lines():
-            log.log(logging.WARNING if failure.is_consequence else logging.ERROR, "%s", failure.log_line)
         raise SystemExit(failure.exit_status) from error
 
 

@@ -19,7 +19,9 @@ from imclass.sagemaker.roll_call import RollCall
 log = logging.getLogger(__name__)
 
 PROCESSES_VARIABLE = "IMCLASS_PROCESSES_PER_HOST"
-STOPPED_EARLY = 128 + signal.SIGTERM  # a process that SIGTERM reached before its run could answer it
+STOPPED_EARLY = 128 + signal.SIGTERM
+# How a process ends that SIGTERM reached before its run could answer it: by itself, or even before it could do that.
+STOPPED_STATUSES = (STOPPED_EARLY, -signal.SIGTERM)
 
 
 def processes_per_host(environment: Mapping[str, str], gpus: int) -> int:
@@ -95,12 +97,12 @@ class Workers:
     def failures(self) -> list[Failure]:
         """Of the processes that have failed so far, why."""
         ended = [(process.poll(), report) for process, report in zip(self._processes, self._reports, strict=True)]
-        return [_failure(status, report) for status, report in ended if status not in (None, 0, STOPPED_EARLY)]
+        return [_failure(status, report) for status, report in ended if status not in (None, 0, *STOPPED_STATUSES)]
 
     @property
     def stopped_early(self) -> bool:
         """Whether SIGTERM has ended a process that had not begun to train."""
-        return any(process.poll() in (STOPPED_EARLY, -signal.SIGTERM) for process in self._processes)
+        return any(process.poll() in STOPPED_STATUSES for process in self._processes)
 
     def ask_to_stop(self) -> None:
         """Let the processes finish their step, save, and end."""
