@@ -71,6 +71,7 @@ def test_the_lines_come_in_the_original_order(finished: tuple[Layout, str]) -> N
         "use_pretrained_model: 0",
         "multi_label: 0",
         "---- Parameters ----",
+        "data type: <class 'numpy.float32'>",
         "num_layers: 8",
         "optimizer: sgd",
         "kv_store: device",

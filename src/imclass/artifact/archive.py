@@ -91,15 +91,21 @@ def member_names(path: Path, limit: int) -> Iterator[str]:
             yield from (name for name, _ in _members(stream, path, limit))
 
 
-def file_contents(path: Path, limit: int) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Name and bytes, in pieces, of every file of an archive; pieces that are not read before the next file are lost.
+def file_pieces(path: Path, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The bytes of every file of an archive, in pieces, each with the name of its file; an empty file is one piece.
 
     Raises:
-        ArtifactError: as `read_members`.
+        ArtifactError: as `read_members`, or a file is there twice.
     """
+    names = set()
     with _unpacked(path) as stream:
         for name, size in _members(stream, path, limit):
-            yield name, stream.chunks(size)
+            if name in names:
+                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
+            names.add(name)
+            yield name, b""
+            for piece in stream.chunks(size):
+                yield name, piece
 
 
 def read_named(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:

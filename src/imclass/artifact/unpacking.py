@@ -1,9 +1,11 @@
 """Puts the files of a model archive into a folder, where they stay a model that every command opens."""
 
 from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-from imclass.artifact.archive import COPY_AGAIN, MXNET_PARAMS, MXNET_SYMBOL, file_contents
+from imclass.artifact.archive import MXNET_PARAMS, MXNET_SYMBOL, file_pieces
 from imclass.artifact.description import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
 from imclass.artifact.mxnet import SHAPES_MEMBER
 from imclass.errors import ArtifactError
@@ -28,23 +30,19 @@ def unpack(path: str | Path, folder: str | Path, *, limit: int) -> list[str]:
         ArtifactError: the archive cannot be read, is damaged or unsafe, or the folder cannot be written to.
     """
     path, folder = Path(path), Path(folder)
-    names: list[str] = []
+    files: dict[str, PendingFile] = {}
     with ExitStack() as stack:
-        for name, pieces in file_contents(path, limit):
-            if name in names:
-                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
-            target = folder / name
-            _make(target.parent)
-            file = stack.enter_context(PendingFile(target, ArtifactError))
-            for piece in pieces:
+        for name, pieces in groupby(file_pieces(path, limit), key=itemgetter(0)):
+            _make((folder / name).parent)
+            file = files[name] = stack.enter_context(PendingFile(folder / name, ArtifactError))
+            for _, piece in pieces:
                 file.write(piece)
             file.finish()
-            names.append(name)
     for held in [entry for entry in folder.rglob("*") if entry.is_file()]:
         name = held.relative_to(folder).as_posix()
-        if name not in names and is_model_file(name):
+        if name not in files and is_model_file(name):
             held.unlink()
-    return names
+    return list(files)
 
 
 def is_model_file(name: str) -> bool:

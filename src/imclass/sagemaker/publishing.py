@@ -5,6 +5,7 @@ import shutil
 import sys
 
 from imclass import artifact
+from imclass.pending_file import remove_left_over
 from imclass.sagemaker.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ def publish_model(layout: Layout) -> bool:
     written = layout.checkpoints / MODEL
     if not written.exists():
         return False
+    if layout.model.exists():
+        remove_left_over(layout.model)  # of an attempt that was killed here
     names = artifact.unpack(written, layout.model, limit=sys.maxsize)  # our own file, however large
     written.unlink()  # else it would be kept in step with storage, beside the checkpoints that it is made of
     log.info("The model is in %s: %s", layout.model, ", ".join(names))
