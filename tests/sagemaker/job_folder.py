@@ -33,6 +33,7 @@ CHANNEL = {
     "RecordWrapperType": "None",
 }
 DEADLINE = 120.0
+# What the installed commands do.
 BRIEF = "import sys; from imclass.sagemaker import container; getattr(container, sys.argv.pop(1))()"
 
 
@@ -79,11 +80,13 @@ def write_job(root: Path, **config: object) -> Layout:
     return layout
 
 
-def start(command: str, layout: Layout, *before: str, **environment: str) -> subprocess.Popen[str]:
-    """The container's command `train` or `serve`; `before` is a program that starts it."""
+def start(
+    command: str, layout: Layout, *before: str, program: str = BRIEF, **environment: str
+) -> subprocess.Popen[str]:
+    """The container's command `train` or `serve`; `before` is a command that starts it."""
     variables = {**os.environ, "OMP_NUM_THREADS": "1", ROOT_VARIABLE: str(layout.root), **environment}
     return subprocess.Popen(
-        [*before, sys.executable, "-c", BRIEF, command],
+        [*before, sys.executable, "-c", program, command],
         env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -92,9 +95,11 @@ def start(command: str, layout: Layout, *before: str, **environment: str) -> sub
 
 
 @contextmanager
-def running(command: str, layout: Layout, *before: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: str, layout: Layout, *before: str, program: str = BRIEF, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """`start`, and the end of the process with the block."""
-    process = start(command, layout, *before, **environment)
+    process = start(command, layout, *before, program=program, **environment)
     try:
         yield process
     finally:

@@ -15,6 +15,7 @@ from imclass.sagemaker.layout import Layout
 from tests.pictures import CLASSES, write_class_folders
 from tests.pipe_writer import writing
 from tests.sagemaker.job_folder import (
+    BRIEF,
     CHANNEL,
     DEADLINE,
     HYPERPARAMETERS,
@@ -184,6 +185,23 @@ def test_sigterm_leaves_a_complete_model_and_the_job_goes_on(make_job: MakeJob) 
     assert status == 0, output
     assert f"Resuming after epoch {done}" in output
     assert len(metrics(layout)) == done + 1
+
+
+def test_a_step_that_does_not_end_leaves_the_model_of_the_best_epoch(make_job: MakeJob) -> None:
+    layout = make_job(hyperparameters=LONG)
+    impatient = f"from imclass.sagemaker import supervision; supervision.STOP_SECONDS = 2.0; {BRIEF}"
+    with running("train", layout, program=impatient) as process:
+        wait_for_epochs(process, layout, 2)
+        [worker] = workers_of(process)
+        os.kill(worker, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, output
+    assert "takes longer than 2 seconds" in output
+    description, _ = artifact.load(layout.model)
+    accuracies = [line["validation_accuracy"] for line in metrics(layout)]
+    assert description.metrics["validation_accuracy"] in accuracies
+    assert description.epoch == accuracies.index(description.metrics["validation_accuracy"]) + 1
 
 
 def test_sigterm_before_training_is_no_success(tmp_path: Path) -> None:

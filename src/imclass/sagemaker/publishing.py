@@ -7,6 +7,7 @@ import sys
 from imclass import artifact
 from imclass.pending_file import remove_left_over
 from imclass.sagemaker.layout import Layout
+from imclass.training.outcome import recover_model
 
 log = logging.getLogger(__name__)
 
@@ -15,13 +16,18 @@ REPORTS = ("metrics.jsonl", "bad_images.jsonl")
 EVENTS = "tensorboard"
 
 
-def publish_model(layout: Layout) -> bool:
+def publish_model(layout: Layout, *, recovers: bool = False) -> bool:
     """Move the run's model file, unpacked, to /opt/ml/model, which the platform packs again.
 
+    Args:
+        recovers: the run was ended before it could write one; the checkpoint has the weights.
+
     Returns:
-        False when the run has written none.
+        False when there is none.
     """
     written = layout.checkpoints / MODEL
+    if recovers:
+        recover_model(layout.checkpoints, written)
     if not written.exists():
         return False
     if layout.model.exists():

@@ -4,11 +4,14 @@ import json
 import logging
 from pathlib import Path
 
-from imclass import artifact
-from imclass.hyperparameters import to_strings
-from imclass.images import BadImage, BadImages
+import torch
+from safetensors.torch import load_file
+
+from imclass import artifact, models
+from imclass.hyperparameters import Hyperparameters, parse, to_strings
+from imclass.images import BadImage, BadImages, Preprocessing
 from imclass.pending_file import PendingFile
-from imclass.training.checkpoint import Checkpoints
+from imclass.training.checkpoint import LAST, Checkpoints, parse_state
 from imclass.training.job import Job
 from imclass.training.piping import count_samples
 from imclass.training.process_group import Processes
@@ -55,34 +58,73 @@ def write_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
         log.warning("%d unreadable images are listed in %s", len(entries), path)
 
 
-def write_artifact(
-    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
-) -> None:
-    """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
-    settings = job.settings
-    if progress.best.epoch >= 0:
-        weights = checkpoints.load_weights(progress.best.file)
-        metrics = progress.metrics[progress.best.epoch]
-    else:
-        weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
-        metrics = {}
-    mean, std = training.model.normalisation  # type: ignore[misc]
-    description = artifact.Description(
-        network=job.network,
+def describe_model(
+    settings: Hyperparameters, class_names: tuple[str, ...] | None, progress: Progress
+) -> artifact.Description:
+    """What the weights of a run's best epoch are of.
+
+    Args:
+        settings: complete, with num_classes and the family of the network.
+    """
+    assert settings.num_classes is not None
+    with torch.device("meta"):
+        network = models.build(settings.network, settings.num_layers, settings.image_shape, settings.num_classes)
+    mean, std = network.normalisation
+    preprocessing = Preprocessing(settings.image_shape, settings.resize, settings.resize_mode)
+    return artifact.Description(
+        network=settings.network,
         num_layers=settings.num_layers,
         image_shape=settings.image_shape,
-        num_classes=job.num_classes,
-        class_names=job.class_names,
+        num_classes=settings.num_classes,
+        class_names=class_names,
         multi_label=settings.multi_label,
         normalisation=artifact.Normalisation(mean=mean, std=std),
         resize=settings.resize,
         resize_mode=settings.resize_mode,
-        fill_value=job.preprocessing.fill_value,
+        fill_value=preprocessing.fill_value,
         hyperparameters=to_strings(settings),
-        metrics=metrics,
+        metrics=progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {},
         epoch=progress.best.epoch + 1,
         imclass_version=VERSION,
     )
+
+
+def recover_model(output: Path, path: Path) -> bool:
+    """Write the model file of a run that was ended before it could: the weights of its best epoch so far.
+
+    Args:
+        output: the run's folder.
+        path: the model file to write.
+
+    Returns:
+        False when not one epoch was completed.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged, or the file cannot be written.
+    """
+    last = output / LAST
+    state = parse_state(last.read_bytes(), last) if last.exists() else {}
+    progress = Progress.from_dict(state["progress"]) if state else Progress()
+    if progress.best.epoch < 0:
+        return False
+    names = state.get("class_names")
+    description = describe_model(
+        parse(state["settings"], fine_tuning=True), None if names is None else tuple(names), progress
+    )
+    artifact.save(path, description, load_file(last.parent / progress.best.file))
+    log.info("Wrote %s from the checkpoint of epoch %d", path, description.epoch)
+    return True
+
+
+def write_artifact(
+    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
+) -> None:
+    """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
+    if progress.best.epoch >= 0:
+        weights = checkpoints.load_weights(progress.best.file)
+    else:
+        weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
+    description = describe_model(job.settings, job.class_names, progress)
     # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
     artifact.save(path, description, weights, checkpoints=[] if interrupted else checkpoints.periodic())
     log.info("Wrote %s", path)
