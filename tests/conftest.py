@@ -1,6 +1,8 @@
 """Fixtures that several rooms share."""
 
-from collections.abc import Callable
+import itertools
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -10,8 +12,11 @@ import torch
 
 from imclass import artifact
 from imclass.models import build, initialise
+from tests.remote_servers import KEYS, Bucket, s3_server
 
 CLASS_NAMES = ("cat", "dog", "owl")
+
+_numbers = itertools.count()
 
 SaveModel = Callable[..., Path]
 
@@ -76,3 +81,30 @@ def write_png() -> Callable[[Path, np.ndarray], Path]:
 @pytest.fixture
 def pixels_of() -> Callable[..., np.ndarray]:
     return random_pixels
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """Address of an S3 server on this machine, in its own process."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket; the AWS variables lead to it, and the cache is empty."""
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3_url, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("IMCLASS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    return Bucket(s3_url, f"bucket-{next(_numbers)}")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

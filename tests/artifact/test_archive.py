@@ -291,7 +291,8 @@ def test_damaged_archives_give_an_error_or_the_model(tmp_path, data):
     error = outcome(path)
     if error is None:
         assert cut is None
-        assert content[10:] == PACKED[10:]
+        # Other bits of a packed file can mean the same bytes.
+        assert gzip.decompress(content) == gzip.decompress(PACKED)
     else:
         assert str(path) in str(error)
 

@@ -1,5 +1,6 @@
 """Models of MXNet as model files: archives, folders, loose files, and what they do not say."""
 
+import gzip
 import json
 import shutil
 
@@ -9,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imclass.artifact import load, read, read_description
+from imclass.artifact import archive, load, read, read_description
 from imclass.errors import ArtifactError
 from tests.artifact.packing import entry, pack, plain_members
 from tests.models.mxnet.files import MODELS, large
@@ -217,3 +218,19 @@ def test_damaged_folders_give_an_error_or_the_model(tmp_path, data):
         assert changed != content
     finally:
         (folder / name).write_bytes(content)
+
+
+def test_the_description_takes_one_reading_of_an_archive(tmp_path, monkeypatch):
+    path = pack(tmp_path / "model.tar.gz", members(epochs=(3, 12)))
+    unpacked_bytes = len(gzip.decompress(path.read_bytes()))
+    read_so_far = []
+    chunks = archive._Stream.chunks
+
+    def counted(stream, size):
+        for data in chunks(stream, size):
+            read_so_far.append(len(data))
+            yield data
+
+    monkeypatch.setattr(archive._Stream, "chunks", counted)
+    assert read_description(path).epoch == 12
+    assert 0.9 * unpacked_bytes < sum(read_so_far) < 1.1 * unpacked_bytes

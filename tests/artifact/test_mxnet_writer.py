@@ -77,6 +77,37 @@ def test_a_float16_model_is_written_in_float32(tmp_path):
     assert all(torch.equal(again[name], state[name]) for name in state)
 
 
+def test_float16_arrays_of_mxnet_come_out_as_they_were(tmp_path):
+    folder = MODELS / "resnet20_28_fp16"
+    description, state = read(folder, image_shape=(3, 28, 28))
+    images = torch.from_numpy(np.load(folder / "input.npy"))
+    difference = save_mxnet(tmp_path / "model.tar.gz", description, state, images, dtype="float16")
+    assert difference <= 1e-7, "the weights were float16 before"
+    with tarfile.open(tmp_path / "model.tar.gz") as tar:
+        written = read_params(tar.extractfile(f"image-classification-{description.epoch:04d}.params").read())
+    golden = {**read_params(params_of(folder).read_bytes()), "arg:bn_data_gamma": torch.ones(3)}
+    assert list(written) == list(golden)
+    assert all(written[name].dtype == golden[name].dtype for name in golden)
+    assert all(torch.equal(written[name], golden[name]) for name in golden)
+
+
+def test_weights_that_float16_cannot_hold_are_noticed(tmp_path):
+    state = small_network().state_dict()
+    state["fc1.weight"] = state["fc1.weight"].clone()
+    state["fc1.weight"][0, 0] = 1e6
+    with pytest.raises(ArtifactError, match="answers otherwise") as caught:
+        save_mxnet(tmp_path / "m.tar.gz", describe(), state, IMAGES, dtype="float16")
+    assert "write float32" in caught.value.fix
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_is_gone_is_named(tmp_path):
+    gone = tmp_path / "epoch-0002.safetensors"
+    with pytest.raises(ArtifactError, match="the checkpoint is gone"):
+        save_mxnet(tmp_path / "m.tar.gz", describe(), small_network().state_dict(), IMAGES, checkpoints=[gone])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_other_family_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="resnet_v1, and MXNet's image classification has resnet_v2 only") as caught:
         save_mxnet(tmp_path / "m.tar.gz", describe("resnet_v1"), small_network("resnet_v1").state_dict(), IMAGES)
@@ -90,7 +121,7 @@ def test_other_answers_are_noticed_and_nothing_is_written(tmp_path, monkeypatch)
     probability, logit = largest_differences(describe(), state, wrong, IMAGES)
     assert probability < logit  # this network is so sure of itself that probabilities show nothing
     assert logit > 1e-5
-    monkeypatch.setattr(mxnet_writer, "mxnet_files", lambda description, state: wrong)
+    monkeypatch.setattr(mxnet_writer, "mxnet_files", lambda description, state, dtype: wrong)
     with pytest.raises(ArtifactError, match="answers otherwise"):
         save_mxnet(tmp_path / "m.tar.gz", describe(), state, IMAGES)
     assert list(tmp_path.iterdir()) == []

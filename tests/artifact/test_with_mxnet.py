@@ -13,6 +13,7 @@ import torch
 from imclass import artifact
 from imclass.artifact import Description, Normalisation
 from imclass.models import build, initialise
+from tests.artifact.packing import describe
 from tests.models.mxnet.files import MODELS
 
 PYTHON = os.environ.get("IMCLASS_MXNET_PYTHON")
@@ -78,6 +79,15 @@ def test_mxnet_gives_the_same_probabilities(tmp_path, depth, shape, multi_label)
     ours = answers_of_imclass(network, images, multi_label)
     assert ours.std() > 0.01
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
+
+
+def test_an_archive_of_both_kinds_is_read(tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (6, 3, 16, 16)).astype(np.float32)
+    network = network_with_statistics(8, (3, 16, 16), 3, images)
+    archive = tmp_path / "model.tar.gz"
+    artifact.save_mxnet(archive, describe(), network.state_dict(), torch.from_numpy(images), own_too=True)
+    theirs = answers_of_mxnet(archive, describe().epoch, images, tmp_path)
+    np.testing.assert_allclose(theirs, answers_of_imclass(network, images, False), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["resnet20_28", "resnet20_28_fc", "resnet20_28_logistic", "resnet20_28_fp16"])

@@ -1,11 +1,13 @@
 """`imclass convert` with real models."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from imclass import artifact
@@ -31,6 +33,31 @@ def test_it_writes_the_model_and_says_what_is_not_in_it(
     assert "compared    1 images, largest difference 0.0e+00" in result.stdout
     assert "not in the file: class names" in result.stderr
     assert artifact.read_description(output).num_layers == 8
+
+
+def test_programs_are_described_by_the_names_that_are_given(
+    save_model: Callable[..., Path], tmp_path: Path, photo: Path
+) -> None:
+    names, output = tmp_path / "names.txt", tmp_path / "m.pt2"
+    names.write_text("red\ngreen\nblue\n")
+    result = invoke(
+        save_model(class_names=None), output, "--to", "torch", "--images", photo.parent, "--class-names", names
+    )
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[0] == f"model       {output}"
+    extra = {"imclass.json": ""}
+    torch.export.load(output, extra_files=extra)
+    assert json.loads(extra["imclass.json"])["class_names"] == ["red", "green", "blue"]
+
+
+def test_half_precision_is_for_mxnet(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    output = tmp_path / "half.tar.gz"
+    result = invoke(save_model(), output, "--to", "mxnet", "--dtype", "float16")
+    assert result.exit_code == 0
+    assert artifact.read_description(output).hyperparameters == {"precision_dtype": "float16"}
+    result = invoke(save_model(), tmp_path / "m.onnx", "--to", "onnx", "--dtype", "float16")
+    assert result.exit_code == 2
+    assert "--dtype float16 belongs to --to mxnet" in result.stderr
 
 
 def test_quiet_prints_warnings_only(save_model: Callable[..., Path], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from imclass.cli.parameters import attribute_pair, class_name_list, named_paths, pairs, shape_triple
+from imclass.cli.parameters import attribute_pair, class_name_list, named_places, pairs, shape_triple
 
 
 def test_pairs_keep_later_equals_signs() -> None:
@@ -14,7 +14,8 @@ def test_pairs_keep_later_equals_signs() -> None:
         "train": "application/x-recordio; label-format=class-id",
         "validation": "image/png",
     }
-    assert named_paths("--channel", ["train=/data/a=b"]) == {"train": Path("/data/a=b")}
+    assert named_places("--channel", ["train=/data/a=b"]) == {"train": Path("/data/a=b")}
+    assert named_places("--channel", ["train=s3://bucket/a"]) == {"train": "s3://bucket/a"}
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,16 @@ def test_the_shortest_command(recorder: Recorder) -> None:
         "validation_split": None,
         "channels": None,
         "content_types": None,
+        "input_data_config": None,
+        "pipe_deadline": 300.0,
         "model": None,
         "pretrained": None,
         "image_root": None,
         "validation_image_root": None,
         "attribute_names": None,
         "label_format": "multi-hot",
+        "class_names": None,
+        "stream": False,
         "hyperparameters": {},
         "resume": False,
         "threads": 0,
@@ -200,3 +204,13 @@ def test_all_bad_hyperparameters_are_reported_together(
     assert result.exit_code == 2
     for said in ("learning_rate", "sgd", "mini_batch_size"):
         assert said in result.stderr
+
+
+def test_pipe_mode(recorder: Recorder) -> None:
+    channels = ("--channel", "train=pipes/train", "--channel", "validation=val.rec")
+    result = invoke(*channels, "--input-mode", "train=Pipe", "--pipe-deadline", "5", "--output", "run1")
+    assert result.exit_code == 0, result.output
+    assert recorder.options["input_data_config"] == {"train": {"TrainingInputMode": "Pipe"}}
+    assert recorder.options["pipe_deadline"] == 5
+    for option in ("--input-mode", "--input-data-config"):
+        assert invoke("photos", option, "Pipe", "--output", "run1").exit_code == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imclass.data import find_model, open_channels
+from imclass.data import PipeChannel, find_model, open_channels, parse_input_data_config
 from imclass.data.channel_settings import parse_content_type
 from imclass.errors import DataError
 from tests.data.golden_files import GOLDEN, write_records
@@ -131,3 +131,39 @@ def test_an_unpacked_model_is_the_folder_itself(tmp_path, name):
     (tmp_path / name).touch()
     (tmp_path / "backup.tar.gz").touch()
     assert find_model(tmp_path) == tmp_path
+
+
+def test_channels_in_pipe_mode(data: Path) -> None:
+    settings = parse_input_data_config(
+        {"train": {"TrainingInputMode": "Pipe", "S3DistributionType": "ShardedByS3Key"}, "validation": {}}
+    )
+    channels = open_channels(
+        {"train": data / "pipes" / "train", "validation": data / "validation"},
+        settings=settings,
+        content_types={"train": "application/x-recordio; label-format=class-id"},
+    )
+    assert isinstance(channels.train, PipeChannel)
+    assert (channels.train.name, channels.train.label_format, channels.train.is_sharded) == ("train", "class-id", True)
+    assert not isinstance(channels.validation, PipeChannel)
+    assert len(channels.validation) == 2
+    with pytest.raises(DataError, match=r"the label format 'class-idd' is not .*did you mean 'class-id'"):
+        open_channels(
+            {"train": data / "train", "validation": data / "validation"},
+            settings=settings,
+            content_types={"train": "x/y; label-format=class-idd"},
+        )
+
+
+def test_what_does_not_go_with_pipes(data: Path) -> None:
+    pipe = {"TrainingInputMode": "Pipe"}
+    for path in (data / "train" / "deep" / "part.rec", Path("/")):
+        with pytest.raises(
+            DataError, match=r"channel train, .*: in Pipe mode a channel is what the names of its FIFOs"
+        ):
+            open_channels({"train": path}, settings=parse_input_data_config({"train": pipe}))
+    paths = {"train": data / "train", "train_lst": data / "train_lst"}
+    with pytest.raises(DataError) as caught:
+        open_channels(paths, settings=parse_input_data_config({"train": pipe, "train_lst": pipe, "validation": pipe}))
+    assert "'train' channel is a pipe, which carries its labels; train_lst does not go with it" in str(caught.value)
+    assert "'train_lst' channel cannot be a pipe" in str(caught.value)
+    assert "settings for 'validation', but no such channel is given" in str(caught.value)

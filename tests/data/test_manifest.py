@@ -59,9 +59,9 @@ def test_image_root(tmp_path: Path) -> None:
     assert open_source(path, image_root=tmp_path)[0].image == b"Z"
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/a.jpg", "https://host/a.jpg", "file://host/a.jpg"])
-def test_remote_data(address: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"remote data is not read yet\n  - line 2: {address}"):
+@pytest.mark.parametrize("address", ["ftp://host/a.jpg", "file://host/a.jpg", "s3://bucket", "s3:///a.jpg"])
+def test_addresses_that_name_no_image(address: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"bad lines in the manifest\n  - line 2: .?{address}"):
         open_source(manifest(tmp_path, line(0), line(0, address)))
 
 
@@ -85,7 +85,7 @@ def test_all_bad_lines_together(tmp_path: Path) -> None:
     lines = [
         line(1), "{", "[1]", {"class": 1}, {"source-ref": "a.jpg"}, line("cat"), line(True), line(None), line({}),
         line(1e39), line(1.5), line(-1), line(1, ""), line(1, "a\0b"), line(1, 7), line(1, "\ud800"), "1" * 5000,
-        {"source-ref": "a.jpg", "other": 1, "class": 1}, "[" * 100_000, line(1, "s3://b/k"),
+        {"source-ref": "a.jpg", "other": 1, "class": 1}, "[" * 100_000, line(1, "ftp://b/k"),
     ]  # fmt: skip
     with pytest.raises(DataError) as caught:
         open_source(manifest(tmp_path, *lines))

@@ -60,6 +60,17 @@ BROKEN: list[tuple[dict[str, object], str, dict[str, object]]] = [
         "use_pretrained_model=1 needs network=auto or resnet_v1: there are no public weights of resnet_v2",
         {"use_pretrained_model": True, "network": "resnet_v1"},
     ),
+    (
+        {"artifact_format": "mxnet", "network": "resnet_v1"},
+        "artifact_format=mxnet needs network=resnet_v2: the original has no resnet_v1",
+        {"artifact_format": "mxnet", "network": "resnet_v2"},
+    ),
+    (
+        {"artifact_format": "both", "use_pretrained_model": True},
+        "artifact_format=both does not go with use_pretrained_model=1: the public weights are of resnet_v1, which the "
+        "original has not",
+        {"artifact_format": "both"},
+    ),
 ]
 
 REMARKED: list[tuple[dict[str, object], str, dict[str, object]]] = [
@@ -77,6 +88,13 @@ REMARKED: list[tuple[dict[str, object], str, dict[str, object]]] = [
         {"resize": 223},
         "resize=223 is smaller than image_shape=3,224,224: images that are then too small get enlarged",
         {"resize": 224},
+    ),
+    (
+        {"artifact_format": "both"},
+        "artifact_format=both: endpoints of the original stretch the whole image to image_shape, which is not what "
+        "resize and resize_mode say here; their answers differ where images are not of image_shape already. "
+        "resize_mode=stretch without resize trains for them",
+        {"artifact_format": "both", "resize_mode": "stretch"},
     ),
     (
         {"early_stopping": True, "early_stopping_min_epochs": 31},

@@ -51,7 +51,9 @@ ORIGINALS: dict[str, tuple[str, tuple[object, ...], object]] = {
 EXTENSIONS: dict[str, tuple[str, tuple[object, ...], object, bool]] = {
     "recipe": ("choice", ("sagemaker", "modern"), "sagemaker", False),
     "seed": ("integer", (0.0, None), 0, False),
+    "shuffle_buffer": ("integer", (0.0, None), 2048, False),
     "bad_image_limit": ("number", UNIT, 0.01, False),
+    "artifact_format": ("choice", ("imclass", "mxnet", "both"), "imclass", False),
     "network": ("choice", ("auto", "resnet_v2", "resnet_v1"), "auto", False),
     "resize_mode": ("choice", ("crop", "pad", "stretch"), "crop", False),
     "pad_size": ("integer", (0.0, None), 0, False),

@@ -1,5 +1,7 @@
 """Packing: MXNet's own records, left-out images, interruptions."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,9 @@ def test_what_is_packed_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "fruit.rec").unlink()
     pack_all(tmp_path / "fruit.lst", tmp_path / "fruit.rec", PackSettings(), image_root=IM2REC / "images")
     assert contents(tmp_path) == {**before, "fruit.idx": (IM2REC / "fruit.idx").read_bytes()}
+
+
+def test_packing_does_without_torch() -> None:
+    """Its import takes longer than packing a thousand images."""
+    code = "import sys, imclass.cli.pack, imclass.images.packing; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

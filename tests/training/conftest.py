@@ -1,4 +1,3 @@
-import socket
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,3 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def more_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another 8 of each."""
     return write_class_folders(tmp_path_factory.mktemp("more"), 8, first=100)
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

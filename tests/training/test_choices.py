@@ -81,3 +81,12 @@ def test_pretrained_weights_are_for_photographs() -> None:
     assert not worth_pretraining(facts(**PHOTOS), {"image_shape": (3, 32, 32)})
     assert not worth_pretraining(facts(**PHOTOS), {"network": "resnet_v2"})
     assert not worth_pretraining(facts(**PHOTOS), {"num_layers": 200})
+    assert not worth_pretraining(facts(**PHOTOS), {"artifact_format": "both"})
+    assert worth_pretraining(facts(**PHOTOS), {"artifact_format": "imclass"})
+
+
+def test_for_endpoints_of_the_original_nothing_is_cut_off() -> None:
+    stretched = {"artifact_format": "mxnet", "resize_mode": "stretch"}
+    assert "resize" not in choose(facts(**PHOTOS), stretched, fine_tuning=False)
+    assert "resize" in choose(facts(**PHOTOS), {"resize_mode": "stretch"}, fine_tuning=False)
+    assert "resize" in choose(facts(**PHOTOS), {"artifact_format": "mxnet"}, fine_tuning=False)

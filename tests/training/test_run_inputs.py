@@ -109,6 +109,7 @@ def test_the_recipe_may_be_written_in_any_way(photos: Path, tmp_path: Path, reci
         ({"output": ""}, "output folder is empty"),
         ({"validation": "x", "validation_split": 0.1}, "validation_split is for data without"),
         ({"content_types": {"train": "image/png"}}, "content_types belong to channels"),
+        ({"input_data_config": {"train": {}}}, "input_data_config belongs to channels"),
         ({"image_root": "."}, "an image root belongs to a list"),
         ({"attribute_names": ("a", "b")}, "attribute names belong to a manifest"),
         ({"hyperparameters": {"image_shape": "3,99999,9"}}, "image_shape"),

@@ -1,14 +1,18 @@
 """`model.tar.gz`: a trained model with everything that is needed to use it, safe to open."""
 
-from imclass.artifact.description import Description, Normalisation, supplemented
-from imclass.artifact.mxnet_writer import save_mxnet
+from imclass.artifact.description import Description, Normalisation, epoch_of, supplemented
+from imclass.artifact.mxnet import MXNET_NETWORK
+from imclass.artifact.mxnet_writer import MXNET_DTYPES, save_mxnet
 from imclass.artifact.reader import load, read, read_description
 from imclass.artifact.unpacking import unpack
 from imclass.artifact.writer import save
 
 __all__ = [
+    "MXNET_DTYPES",
+    "MXNET_NETWORK",
     "Description",
     "Normalisation",
+    "epoch_of",
     "load",
     "read",
     "read_description",

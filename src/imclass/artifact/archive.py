@@ -19,7 +19,7 @@ import gzip
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -101,11 +101,32 @@ def file_pieces(path: Path, limit: int) -> Iterator[tuple[str, bytes]]:
     with _unpacked(path) as stream:
         for name, size in _members(stream, path, limit):
             if name in names:
-                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
+                raise _twice(path, name)
             names.add(name)
             yield name, b""
             for piece in stream.chunks(size):
                 yield name, piece
+
+
+def read_small(path: Path, wanted: Callable[[str], bool], limit: int) -> tuple[tuple[str, ...], dict[str, bytes]]:
+    """Names of all files, and the bytes of those that are wanted, in one reading to the end.
+
+    Raises:
+        ArtifactError: as `read_members`.
+    """
+    if path.is_dir():
+        names = tuple(member_names(path, limit))
+        return names, _read_from_folder(path, tuple(filter(wanted, names)), limit)
+    found: list[str] = []
+    members: dict[str, bytes] = {}
+    with _unpacked(path) as stream:
+        for name, size in _members(stream, path, limit):
+            if wanted(name):
+                if name in members:
+                    raise _twice(path, name)
+                members[name] = stream.read(size)
+            found.append(name)
+    return tuple(dict.fromkeys(found)), members
 
 
 def read_named(path: Path, names: tuple[str, ...], limit: int, *, to_the_end: bool) -> dict[str, bytes]:
@@ -139,7 +160,7 @@ def _read_from_archive(path: Path, names: tuple[str, ...], limit: int, *, to_the
             if name not in names:
                 continue
             if name in members:
-                raise ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
+                raise _twice(path, name)
             members[name] = stream.read(size)
             if len(members) == len(names) and not to_the_end:
                 break
@@ -261,6 +282,10 @@ def _is_checkpoint(name: str) -> bool:
 def _plain(name: str) -> str:
     """tar writes "./model.json" where it was told to pack "."."""
     return name.removeprefix("./")
+
+
+def _twice(path: Path, name: str) -> ArtifactError:
+    return ArtifactError("the member is there twice", where=f"{path}: {name}", fix=COPY_AGAIN)
 
 
 def _too_large(where: object, what: str) -> ArtifactError:

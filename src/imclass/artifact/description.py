@@ -5,6 +5,7 @@ Version 1 of the format; `docs/model-file.md` explains every field.
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -19,12 +20,19 @@ FORMAT_VERSION: Final = 1
 DESCRIPTION_MEMBER = "model.json"
 WEIGHTS_MEMBER = "model.safetensors"
 CHECKPOINTS = "checkpoints"  # folder of the weights of earlier epochs
-CHECKPOINT_NAME = re.compile(r"epoch-\d{4,9}\.safetensors")
+CHECKPOINT_NAME = re.compile(r"epoch-(?P<epoch>\d{4,9})\.safetensors")
 
 
 def checkpoint_member(epoch: int) -> str:
     """Where the weights of an epoch are, counted from 1."""
     return f"{CHECKPOINTS}/epoch-{epoch:04d}.safetensors"
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """The epoch of a file of weights called as `checkpoint_member` says, counted from 1."""
+    name = CHECKPOINT_NAME.fullmatch(checkpoint.name)
+    assert name is not None, f"{checkpoint} is not called as the weights of an epoch are"
+    return int(name["epoch"])
 
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", hide_input_in_errors=True)

@@ -8,6 +8,7 @@ Plain MXNet has no `model-shapes.json`; then the user says the image shape. Clas
 stretched to the image shape, as the original does for prediction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,13 +17,13 @@ import torch
 from pydantic_core import from_json
 from torch import Tensor
 
-from imclass.artifact.archive import COPY_AGAIN, MXNET_PARAMS, MXNET_SYMBOL, member_names, read_named
+from imclass.artifact.archive import COPY_AGAIN, MXNET_PARAMS, MXNET_SYMBOL, member_names, read_named, read_small
 from imclass.artifact.description import DESCRIPTION_MEMBER, Description, Normalisation
 from imclass.errors import ArtifactError, UserError, listing
 from imclass.models.mxnet import Recognised, read_params, read_symbol, recognise, state_of
 
 SHAPES_MEMBER: Final = "model-shapes.json"
-NETWORK: Final = "resnet_v2"
+MXNET_NETWORK: Final = "resnet_v2"
 LONGEST_SIDE: Final = 2**31 - 1
 SHAPE_MEANS: Final = "Give channels (3 for colour, 1 for grey), height and width."
 SYMBOL_SUFFIX: Final = "-symbol.json"
@@ -70,23 +71,19 @@ def read_mxnet(
         ArtifactError: the model is damaged, not one of ours, or does not say its image shape.
     """
     files = _find(path, epoch, limit)
-    members = files.read((files.symbol, files.params, SHAPES_MEMBER), limit)
-    recognised = recognise(read_symbol(members.pop(files.symbol), files.where(files.symbol)), files.where(files.symbol))
+    recognised = files.recognised()
     where = files.where(files.params)
-    arrays = read_params(members.pop(files.params), where)
-    description = _describe(files, recognised, members.get(SHAPES_MEMBER), image_shape)
+    arrays = read_params(files.read_params(limit), where)
+    description = _describe(files, recognised, image_shape)
     with torch.device("meta"):
         network = description.build()
     return description, state_of(recognised, arrays, network, where)
 
 
 def describe_mxnet(path: Path, *, epoch: int | None, limit: int, image_shape: ImageShape | None) -> Description:
-    """The description alone, without reading the arrays; arguments and errors are those of `read_mxnet`."""
+    """The description alone, without unpacking an archive twice; arguments and errors are those of `read_mxnet`."""
     files = _find(path, epoch, limit)
-    members = files.read((files.symbol, SHAPES_MEMBER), limit)
-    where = files.where(files.symbol)
-    recognised = recognise(read_symbol(members[files.symbol], where), where)
-    return _describe(files, recognised, members.get(SHAPES_MEMBER), image_shape)
+    return _describe(files, files.recognised(), image_shape)
 
 
 # ------------------------------------------------------------------------------------------ finding the files
@@ -100,23 +97,30 @@ class _Files:
     symbol: str
     params: str
     epoch: int
+    small: Mapping[str, bytes]  # contents of all but the arrays
 
     def where(self, name: str) -> str:
         """A file's name for messages."""
         return str(self.container / name) if self.container.is_dir() else f"{self.container}: {name}"
 
-    def read(self, names: tuple[str, ...], limit: int) -> dict[str, bytes]:
-        """Bytes of the files; only model-shapes.json may be missing."""
-        members = read_named(self.container, names, limit, to_the_end=True)
-        for name in names:
-            if name not in members and name != SHAPES_MEMBER:
-                raise ArtifactError("this is not a file", where=self.where(name), fix=COPY_AGAIN)
-        return members
+    def recognised(self) -> Recognised:
+        """What the network is."""
+        if self.symbol not in self.small:
+            raise ArtifactError("this is not a file", where=self.where(self.symbol), fix=COPY_AGAIN)
+        where = self.where(self.symbol)
+        return recognise(read_symbol(self.small[self.symbol], where), where)
+
+    def read_params(self, limit: int) -> bytes:
+        """The bytes of the arrays. Finding the files has gone through the whole archive, so this may stop early."""
+        members = read_named(self.container, (self.params,), limit, to_the_end=False)
+        if self.params not in members:
+            raise ArtifactError("this is not a file", where=self.where(self.params), fix=COPY_AGAIN)
+        return members[self.params]
 
 
 def _find(path: Path, epoch: int | None, limit: int) -> _Files:
     container = path.parent if _is_symbol(path) else path
-    names = list(dict.fromkeys(member_names(container, limit)))
+    names, small = read_small(container, _is_small, limit)
     symbols = [path.name] if _is_symbol(path) else [name for name in names if MXNET_SYMBOL.fullmatch(name)]
     if len(symbols) != 1:
         held = "\n" + listing(symbols) if symbols else ""
@@ -140,7 +144,11 @@ def _find(path: Path, epoch: int | None, limit: int) -> _Files:
             where=str(container),
             fix=f"Give one of the epochs that are there: {held}." if held else "Put it beside the symbol.",
         )
-    return _Files(container, symbol, by_epoch[chosen], chosen)
+    return _Files(container, symbol, by_epoch[chosen], chosen, small)
+
+
+def _is_small(name: str) -> bool:
+    return name == SHAPES_MEMBER or MXNET_SYMBOL.fullmatch(name) is not None
 
 
 def _is_symbol(path: Path) -> bool:
@@ -150,12 +158,10 @@ def _is_symbol(path: Path) -> bool:
 # ------------------------------------------------------------------------------------------- describing a model
 
 
-def _describe(
-    files: _Files, recognised: Recognised, shapes: bytes | None, image_shape: ImageShape | None
-) -> Description:
-    if shapes is not None:
+def _describe(files: _Files, recognised: Recognised, image_shape: ImageShape | None) -> Description:
+    if SHAPES_MEMBER in files.small:
         where = files.where(SHAPES_MEMBER)
-        image_shape = parse_shapes(shapes, where)
+        image_shape = parse_shapes(files.small[SHAPES_MEMBER], where)
     elif image_shape is not None:
         where = "image_shape"
         if min(image_shape) < 1 or max(image_shape) > LONGEST_SIDE:
@@ -171,7 +177,7 @@ def _describe(
     try:
         fits = recognised.fits(image_shape[1])
         description = Description(
-            network=NETWORK,
+            network=MXNET_NETWORK,
             num_layers=recognised.num_layers,
             image_shape=image_shape,
             num_classes=recognised.head.num_classes,

@@ -12,7 +12,8 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -52,21 +53,39 @@ def save(
     Raises:
         ArtifactError: the file or a checkpoint cannot be written or read.
     """
+    with pending_archive(Path(path)) as tar:
+        add_own(tar, description, state, checkpoints)
+
+
+@contextmanager
+def pending_archive(path: Path) -> Iterator[tarfile.TarFile]:
+    """An archive to add members to, which takes its place at the end of the block.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
+    with (
+        PendingFile(path, ArtifactError) as file,
+        gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file.stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        yield tar
+
+
+def add_own(
+    tar: tarfile.TarFile, description: Description, state: Mapping[str, Tensor], checkpoints: Sequence[Path]
+) -> None:
+    """Add the members of imclass's own format; the arguments are those of `save`."""
     with torch.device("meta"):
         expected = description.build().state_dict()
     problems = differences(expected, {name: tuple(tensor.shape) for name, tensor in state.items()})
     assert not problems, f"the weights are not of the network described: {problems}"
     assert all(CHECKPOINT_NAME.fullmatch(checkpoint.name) for checkpoint in checkpoints)
 
-    with (
-        PendingFile(Path(path), ArtifactError) as file,
-        gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file.stream, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        add(tar, DESCRIPTION_MEMBER, _json(description))
-        add(tar, WEIGHTS_MEMBER, _safetensors(state))
-        for checkpoint in sorted(checkpoints):
-            _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
+    add(tar, DESCRIPTION_MEMBER, _json(description))
+    add(tar, WEIGHTS_MEMBER, _safetensors(state))
+    for checkpoint in sorted(checkpoints):
+        _add_file(tar, f"{CHECKPOINTS}/{checkpoint.name}", checkpoint)
 
 
 def _json(description: Description) -> bytes:
@@ -87,11 +106,17 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _add_file(tar: tarfile.TarFile, name: str, file: Path) -> None:
+    with reading_checkpoint(file), file.open("rb") as stream:
+        member = tarfile.TarInfo(name)
+        member.size = os.fstat(stream.fileno()).st_size
+        tar.addfile(member, stream)
+
+
+@contextmanager
+def reading_checkpoint(file: Path) -> Iterator[None]:
+    """Say it when the weights of an epoch are no longer where the run has put them."""
     try:
-        with file.open("rb") as stream:
-            member = tarfile.TarInfo(name)
-            member.size = os.fstat(stream.fileno()).st_size
-            tar.addfile(member, stream)
+        yield
     except FileNotFoundError as error:
         raise ArtifactError(
             "the checkpoint is gone", where=str(file), fix="Leave the files of a run alone while it runs."

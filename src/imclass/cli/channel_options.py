@@ -1,6 +1,6 @@
 """What is said about channels: a file as SageMaker writes it, and options that go before it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ PIPED = ("train", "validation")
 MODES = ("File", "Pipe")
 
 
-def channel_config(file: Path | None, input_modes: Sequence[str], channels: Mapping[str, Path]) -> "Config | None":
+def channel_config(file: Path | None, input_modes: Sequence[str], channels: Collection[str]) -> "Config | None":
     """Put the settings of channels together; `--input-mode` beats the file.
 
     Args:

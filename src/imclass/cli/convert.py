@@ -7,13 +7,23 @@ from typing import Annotated
 import typer
 
 from imclass.cli import messages
-from imclass.cli.parameters import ImageShape, Model, Quiet, shape_triple
+from imclass.cli.parameters import ClassNames, ImageShape, Model, Quiet, class_name_list, path_here, shape_triple
 
 
 class Target(StrEnum):
     """Formats of other programs."""
 
     MXNET = "mxnet"
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
+class Dtype(StrEnum):
+    """Types of weights."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
 
 
 def command(
@@ -24,7 +34,12 @@ def command(
     *,
     to: Annotated[
         Target,
-        typer.Option("--to", help="mxnet: model.tar.gz as SageMaker's own algorithm writes it.", show_default=False),
+        typer.Option(
+            "--to",
+            help="mxnet: model.tar.gz as SageMaker's own algorithm writes it. As programs from pixels to "
+            "probabilities: onnx (OUT.onnx), openvino (OUT.xml and OUT.bin), torch (OUT.pt2).",
+            show_default=False,
+        ),
     ],
     images: Annotated[
         list[Path] | None,
@@ -34,32 +49,36 @@ def command(
             "times. Without it, on generated images.",
         ),
     ] = None,
+    dtype: Annotated[Dtype, typer.Option(help="Type of the weights; float16 is for mxnet only.")] = Dtype.FLOAT32,
+    class_names: ClassNames = None,
     image_shape: ImageShape = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a model in the format of another program.
 
-    What is to be written is read back and must answer as the model does, within 1e-5; else nothing is written.
+    What is to be written is run first and must answer as the model does; else nothing is written.
 
     [bold]Examples[/bold]
 
     imclass convert run1/model.tar.gz hosted/model.tar.gz --to mxnet
 
-    imclass convert run1/model.tar.gz hosted/model.tar.gz --to mxnet --images photos/val
+    imclass convert run1/model.tar.gz model.onnx --to onnx --images photos/val
     """
-    shape = shape_triple(image_shape)
+    if dtype is not Dtype.FLOAT32 and to is not Target.MXNET:
+        raise typer.BadParameter(f"--dtype {dtype} belongs to --to mxnet")
+    shape, names = shape_triple(image_shape), class_name_list(class_names)
 
     from imclass.cli.predict import find_images
     from imclass.errors import ImageError, listing
-    from imclass.inference.conversion import convert_to_mxnet
+    from imclass.inference.conversion import convert
 
     paths, problems = find_images(images or [])
     if problems:
         raise ImageError(f"some images to compare on are missing:\n{listing(problems)}")
-    assert to is Target.MXNET
-    conversion = convert_to_mxnet(model, output, paths, image_shape=shape)
+    here = path_here(model, quiet=quiet)
+    conversion = convert(here, output, to.value, paths, class_names=names, image_shape=shape, dtype=dtype.value)
     for words in conversion.left_out:
         messages.warning(f"not in the file: {words}")
     if not quiet:
-        print(f"model       {conversion.output}")
+        print(f"model       {', '.join(map(str, conversion.files))}")
         print(f"compared    {conversion.images} images, largest difference {conversion.largest_difference:.1e}")

@@ -17,9 +17,12 @@ from imclass.cli.parameters import (
     LabelFormatOption,
     Model,
     Quiet,
+    Stream,
     Threads,
     attribute_pair,
     class_name_list,
+    place,
+    place_or_none,
     shape_triple,
 )
 
@@ -30,10 +33,11 @@ if TYPE_CHECKING:
 def command(
     model: Model,
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
-            help="Labelled images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            help="Labelled images: a folder with one folder a class, a .rec file, a .lst file, or a manifest; also the "
+            "address of one.",
             show_default=False,
         ),
     ],
@@ -53,6 +57,7 @@ def command(
     image_root: ImageRoot = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    stream: Stream = False,
     bad_image_limit: Annotated[
         float,
         typer.Option(
@@ -86,9 +91,10 @@ def command(
 
     with messages.warnings_on_stderr():
         report = evaluate_model(
-            model,
-            source,
-            image_root=image_root,
+            place(model),
+            place(source),
+            stream=stream,
+            image_root=place_or_none(image_root),
             attribute_names=attributes,
             label_format=label_format.value,
             bad_image_limit=bad_image_limit,

@@ -16,6 +16,8 @@ from imclass.cli.parameters import (
     Quiet,
     Threads,
     attribute_pair,
+    path_here,
+    path_here_or_none,
 )
 from imclass.cli.progress_bar import progress_bar
 
@@ -29,15 +31,16 @@ if TYPE_CHECKING:
 
 def command(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
-            help="Labelled images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            help="Labelled images: a folder with one folder a class, a .rec file, a .lst file, or a manifest; also the "
+            "address of one.",
             show_default=False,
         ),
     ],
     second: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(metavar="[SOURCE2]", help="Validation images, to find what is in both.", show_default=False),
     ] = None,
     *,
@@ -72,7 +75,7 @@ def command(
     ] = None,
     image_root: ImageRoot = None,
     second_image_root: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="The same for SOURCE2; without it that of SOURCE.", rich_help_panel="Data"),
     ] = None,
     attribute_names: AttributeNames = None,
@@ -94,10 +97,10 @@ def command(
     attributes = attribute_pair(attribute_names)
     with messages.warnings_on_stderr():
         sources = _open(
-            source,
-            second,
-            image_root=image_root,
-            second_image_root=second_image_root,
+            path_here(source, quiet=quiet),
+            path_here_or_none(second, quiet=quiet),
+            image_root=path_here_or_none(image_root, quiet=quiet),
+            second_image_root=path_here_or_none(second_image_root, quiet=quiet),
             attribute_names=attributes,
             label_format=label_format.value,
         )

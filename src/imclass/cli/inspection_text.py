@@ -30,6 +30,12 @@ class Inspection:
     untrained: tuple[ClassCount, ...]
     suggestion: Suggestion | None
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each class of the first data set, where weights are suggested."""
+        suggestion = self.suggestion
+        return suggestion.class_weight_values if suggestion and suggestion.class_weights == "balanced" else ()
+
 
 def figures(source: SourceReport) -> list[tuple[str, int]]:
     """The figures of a data set."""
@@ -78,7 +84,8 @@ def plain_lines(inspection: Inspection) -> Iterator[str]:
     figure, SOURCE, NAME, VALUE; class, SOURCE, NUMBER, NAME, IMAGES; size, SOURCE, WIDTH, HEIGHT, IMAGES;
     format, SOURCE, NAME, IMAGES; channels, SOURCE, NUMBER, IMAGES; unreadable or truncated, SOURCE, KEY, REASON;
     label, SOURCE, KEY, LABEL, REASON; exact or near, SOURCE, same or differ (the labels), KEY, KEY, ...;
-    then shared, exact or near, same or differ, FIRST, SECOND; untrained, NUMBER, NAME, IMAGES; suggested, NAME, VALUE.
+    then shared, exact or near, same or differ, FIRST, SECOND; untrained, NUMBER, NAME, IMAGES; suggested, NAME, VALUE;
+    weight, NUMBER, WEIGHT of each class where class_weights=balanced is suggested.
     """
     for source in inspection.sources:
         yield from _source_lines(source)
@@ -90,6 +97,8 @@ def plain_lines(inspection: Inspection) -> Iterator[str]:
     if inspection.suggestion is not None:
         for name, value in suggested(inspection.suggestion):
             yield tab_separated("suggested", name, value)
+    for number, weight in enumerate(inspection.weights):
+        yield tab_separated("weight", number, f"{weight:g}")
 
 
 def _source_lines(source: SourceReport) -> Iterator[str]:
@@ -134,6 +143,8 @@ def print_tables(inspection: Inspection, console: Console | None = None) -> None
     _print_list(console, "Classes of the second without images in the first", ("class", "name", "images"), untrained)
     if inspection.suggestion is not None:
         _print_list(console, "Suggested", ("hyperparameter", "value"), suggested(inspection.suggestion))
+    weights = [(number, f"{weight:.3f}") for number, weight in enumerate(inspection.weights)]
+    _print_list(console, "Weights of classes under class_weights=balanced", ("class", "weight"), weights)
 
 
 def _print_source(source: SourceReport, console: Console) -> None:

@@ -14,6 +14,8 @@ from imclass.cli.parameters import (
     LabelFormatOption,
     Quiet,
     attribute_pair,
+    path_here,
+    path_here_or_none,
 )
 from imclass.cli.progress_bar import progress_bar
 
@@ -36,10 +38,11 @@ class EncodingName(StrEnum):
 
 def command(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
-            help="What to pack: a folder with one folder a class, a .lst file, a manifest, or .rec files.",
+            help="What to pack: a folder with one folder a class, a .lst file, a manifest, or .rec files; also the "
+            "address of one.",
             show_default=False,
         ),
     ],
@@ -180,10 +183,10 @@ def command(
 
     with messages.warnings_on_stderr():
         packing = packing_list(
-            source,
+            path_here(source, quiet=quiet),
             recursive=recursive,
             shuffle=shuffle,
-            image_root=image_root,
+            image_root=path_here_or_none(image_root, quiet=quiet),
             attribute_names=attributes,
             label_format=label_format.value,
         )

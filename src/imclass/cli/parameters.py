@@ -20,11 +20,11 @@ class LabelFormat(StrEnum):
 
 
 Model = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="MODEL",
         help="A model.tar.gz, of imclass or of SageMaker, the folder it was unpacked to, or MXNet's "
-        "PREFIX-symbol.json.",
+        "PREFIX-symbol.json; also the address of one.",
         show_default=False,
     ),
 ]
@@ -45,7 +45,7 @@ ImageShape = Annotated[
     ),
 ]
 ImageRoot = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="DIR",
         help="Folder that the paths of a .lst file are relative to; without it the file's own folder.",
@@ -64,6 +64,14 @@ LabelFormatOption = Annotated[
     LabelFormat,
     typer.Option(
         help="How a manifest writes several labels: [1, 0, 1] is multi-hot, [0, 2] is class-id.",
+        rich_help_panel=_DATA,
+    ),
+]
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream",
+        help="Read .rec files at s3://, gs:// or https:// addresses as they are needed, without fetching them first.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -143,6 +151,30 @@ def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def named_paths(option: str, texts: Sequence[str]) -> dict[str, Path]:
-    """`pairs` whose values are paths."""
-    return {name: Path(value) for name, value in pairs(option, texts).items()}
+def named_places(option: str, texts: Sequence[str]) -> dict[str, str | Path]:
+    """`pairs` whose values are paths or addresses."""
+    return {name: place(value) for name, value in pairs(option, texts).items()}
+
+
+def place(text: str) -> str | Path:
+    """A path, or the text of an address, whose slashes a path would join."""
+    return text if "://" in text else Path(text)
+
+
+def place_or_none(text: str | None) -> str | Path | None:
+    """`place` of an option that may be missing."""
+    return None if text is None else place(text)
+
+
+def path_here(text: str, *, quiet: bool = False) -> Path:
+    """A path on this machine; what is at an address is fetched."""
+    if "://" not in text:
+        return Path(text)
+    from imclass.data.location import local_path
+
+    return local_path(text, quiet=quiet)
+
+
+def path_here_or_none(text: str | None, *, quiet: bool = False) -> Path | None:
+    """`path_here` of an option that may be missing."""
+    return None if text is None else path_here(text, quiet=quiet)

@@ -11,7 +11,16 @@ import typer
 
 from imclass.cli import messages
 from imclass.cli.exit_status import USER_ERROR
-from imclass.cli.parameters import ClassNames, Device, ImageShape, Model, Threads, class_name_list, shape_triple
+from imclass.cli.parameters import (
+    ClassNames,
+    Device,
+    ImageShape,
+    Model,
+    Threads,
+    class_name_list,
+    path_here,
+    shape_triple,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,19 +34,21 @@ class Answer:
     """What a model says of one image.
 
     Attributes:
-        path: the image, as the user named it.
+        path: the image, as the user named it: the address of one that was fetched.
         classes: (class number, class name, probability 0 to 1), the likeliest first.
     """
 
-    path: Path
+    path: Path | str
     classes: tuple[tuple[int, str, float], ...]
 
 
 def command(
     model: Model,
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILES...", help="JPEG and PNG files, and folders of them.", show_default=False),
+        list[str],
+        typer.Argument(
+            metavar="FILES...", help="JPEG and PNG files, folders of them, and addresses of either.", show_default=False
+        ),
     ],
     *,
     top_k: Annotated[
@@ -67,8 +78,8 @@ def command(
 
     from imclass.inference.predictor import load
 
-    predictor = load(model, device=device, threads=threads, class_names=names, image_shape=shape)
-    paths, problems = find_images(files)
+    predictor = load(path_here(model), device=device, threads=threads, class_names=names, image_shape=shape)
+    paths, problems = find_images([path_here(file) for file in files])
     answers = _answers(predictor, paths, top_k, problems)
     if as_json:
         _print_lines(map(json_line, answers))
@@ -115,7 +126,14 @@ def _answers(predictor: "Predictor", paths: Sequence[Path], top_k: int, problems
     for batch in predictor.predict_batches(paths):
         problems += [str(error) for _, error in batch.unreadable]
         for index, probabilities in zip(batch.indices, batch.probabilities, strict=True):
-            yield Answer(paths[index], likeliest(probabilities, predictor.class_names, top_k))
+            yield Answer(_as_named(paths[index]), likeliest(probabilities, predictor.class_names, top_k))
+
+
+def _as_named(path: Path) -> Path | str:
+    from imclass.data.remote.places import origin
+
+    address = origin(path)
+    return path if address is None else str(address)
 
 
 def likeliest(

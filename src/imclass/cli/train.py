@@ -17,10 +17,13 @@ from imclass.cli.parameters import (
     LabelFormat,
     LabelFormatOption,
     Quiet,
+    Stream,
     Threads,
     attribute_pair,
-    named_paths,
+    class_name_list,
+    named_places,
     pairs,
+    place_or_none,
 )
 from imclass.cli.raw_hyperparameters import gather
 
@@ -35,16 +38,17 @@ _DATA = "Data"
 def command(
     hyperparameters: dict[str, str],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest.",
+            help="Training images: a folder with one folder a class, a .rec file, a .lst file, or a manifest; also the "
+            "address of one: s3://, gs://, https://.",
             show_default=False,
         ),
     ] = None,
     *,
     validation: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
     ] = None,
     validation_split: Annotated[
@@ -59,11 +63,20 @@ def command(
     ] = None,
     image_root: ImageRoot = None,
     validation_image_root: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
     ] = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
+    class_names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Class names, one a line in the order of the class numbers, for data or a model without names.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    stream: Stream = False,
     channel: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,7 +121,7 @@ def command(
         ),
     ] = 300.0,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
             help="Go on from this model (model.tar.gz, its folder, or MXNet's PREFIX-symbol.json).",
@@ -176,7 +189,9 @@ def command(
     imclass train --channel train=pipes/train --channel validation=pipes/validation --input-mode Pipe
     --hyperparameters hp.json --output run5
 
-    torchrun --nproc-per-node 8 -m imclass train photos --output run6
+    imclass train s3://bucket/train.rec --stream --output run6
+
+    torchrun --nproc-per-node 8 -m imclass train photos --output run7
     """
     if source is not None and channel:
         raise typer.BadParameter("give either SOURCE or --channel, not both")
@@ -186,29 +201,32 @@ def command(
         raise typer.BadParameter("--content-type belongs to --channel")
     if (input_mode or input_data_config) and not channel:
         raise typer.BadParameter("--input-mode and --input-data-config belong to --channel")
-    channels = named_paths("--channel", channel) if channel else None
+    channels = named_places("--channel", channel) if channel else None
     config = channel_config(input_data_config, input_mode or [], channels or {})
     content_types = pairs("--content-type", content_type) if content_type else None
     attributes = attribute_pair(attribute_names)
+    names = class_name_list(class_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
 
     from imclass.training import train
 
     run = train(
-        source,
+        place_or_none(source),
         output=output,
-        validation=validation,
+        validation=place_or_none(validation),
         validation_split=validation_split,
         channels=channels,
         content_types=content_types,
         input_data_config=config,
         pipe_deadline=pipe_deadline,
-        model=model,
+        model=place_or_none(model),
         pretrained=pretrained,
-        image_root=image_root,
-        validation_image_root=validation_image_root,
+        image_root=place_or_none(image_root),
+        validation_image_root=place_or_none(validation_image_root),
         attribute_names=attributes,
         label_format=label_format.value,
+        class_names=names,
+        stream=stream,
         hyperparameters=values,
         resume=resume,
         threads=threads,

@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from imclass.cli import messages
-from imclass.cli.parameters import Quiet
+from imclass.cli.parameters import Quiet, path_here
 from imclass.cli.progress_bar import progress_bar
 
 
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="X.rec", help="A .rec file, or a folder of them.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="X.rec", help="A .rec file, or a folder of them; also the address of one.", show_default=False
+        ),
     ],
     folder: Annotated[
         Path,
@@ -43,7 +46,7 @@ def command(
     from imclass.errors import DataError
 
     with messages.warnings_on_stderr():
-        found = recognise(source)
+        found = recognise(path_here(source, quiet=quiet))
         if found.format is not Format.RECORDIO:
             raise DataError(
                 f"this is no RecordIO but {found.format.value}; there is nothing to unpack", where=found.name
@@ -52,7 +55,7 @@ def command(
         records = open_recognised(found, Options())
         assert isinstance(records, RecordSource)
         with progress_bar(len(records), quiet) as progress:
-            unpacked = unpack(records, folder, f"{source.resolve().stem}.lst", names, progress)
+            unpacked = unpack(records, folder, f"{Path(found.name).resolve().stem}.lst", names, progress)
     for key, reason in unpacked.left_out:
         messages.warning(f"{key}: left out: {reason}")
     for key in unpacked.unknown:

@@ -20,9 +20,11 @@ parameters are accepted, as people use many.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imclass.data.channel_settings import ChannelSettings, ContentType, parse_content_type
 from imclass.data.image_files import printable
+from imclass.data.location import local_path, shown_name
 from imclass.data.manifest_labels import LABEL_FORMATS
 from imclass.data.names import nearest
 from imclass.data.opening import (
@@ -37,6 +39,9 @@ from imclass.data.opening import (
 from imclass.data.pipe import DEADLINE_SECONDS, PipeChannel
 from imclass.data.source import Source
 from imclass.errors import DataError, listing
+
+if TYPE_CHECKING:
+    from imclass.data.location import Place
 
 CHANNELS = ("train", "validation", "train_lst", "validation_lst", "model")
 RECORDIO_TYPE = "application/x-recordio"
@@ -58,7 +63,7 @@ class Channels:
 
 
 def open_channels(
-    channels: Mapping[str, Path],
+    channels: "Mapping[str, Place]",
     *,
     content_types: Mapping[str, str] | None = None,
     settings: Mapping[str, ChannelSettings] | None = None,
@@ -90,15 +95,15 @@ def open_channels(
     known = dict(settings or {})
     _check_names(channels, types, known)
     options = Options(
-        image_root=Path(image_root) if image_root is not None else None,
+        image_root=local_path(image_root) if image_root is not None else None,
         attribute_names=attribute_names,
         label_format=label_format,
         num_classes=num_classes,
         class_names=tuple(class_names) if class_names is not None else None,
     )
-    model = find_model(channels["model"]) if "model" in channels else None
+    model = find_model(_local("model", channels)) if "model" in channels else None
     piped = {
-        name: _pipe(name, channels[name], known[name], types.get(name), label_format, pipe_deadline)
+        name: _pipe(name, _local(name, channels), known[name], types.get(name), label_format, pipe_deadline)
         for name in ("train", "validation")
         if name in channels and name in known and known[name].is_pipe
     }
@@ -122,6 +127,12 @@ def _pipe(
     label_format: str,
     deadline_seconds: float,
 ) -> PipeChannel:
+    if not path.name or (path.exists() and not path.is_dir()):
+        raise DataError(
+            "in Pipe mode a channel is what the names of its FIFOs begin with, not a file or a folder of its own",
+            where=f"channel {name}, {printable(path)}",
+            fix="For FIFOs pipes/train_0, pipes/train_1, ... give pipes/train; for files use --input-mode File.",
+        )
     parameters = content_type.parameters if content_type else {}
     chosen = parameters.get("label-format", label_format).lower()
     if chosen not in LABEL_FORMATS:
@@ -139,8 +150,16 @@ def _pipe(
     )
 
 
+def _local(name: str, channels: "Mapping[str, Place]") -> Path:
+    """The path of a channel that cannot be streamed."""
+    place = channels[name]
+    if not isinstance(place, str | Path):
+        raise DataError("only the channels train and validation can be streamed, from files", where=f"channel {name}")
+    return local_path(place)
+
+
 def _check_names(
-    channels: Mapping[str, Path], types: Mapping[str, ContentType], settings: Mapping[str, ChannelSettings]
+    channels: "Mapping[str, Place]", types: Mapping[str, ContentType], settings: Mapping[str, ChannelSettings]
 ) -> None:
     problems = [
         f"unknown channel {name!r}{nearest(name, CHANNELS)}"
@@ -176,20 +195,23 @@ def _check_names(
 
 
 def _recognise_channel(
-    name: str, channels: Mapping[str, Path], types: Mapping[str, ContentType], options: Options
+    name: str, channels: "Mapping[str, Place]", types: Mapping[str, ContentType], options: Options
 ) -> tuple[Recognised, Options]:
     """Find out what a channel holds, and how to open it."""
-    path = channels[name]
+    place = channels[name]
     content_type = types.get(name, ContentType("", {}))
     options = replace(options, label_format=content_type.parameters.get("label-format", options.label_format).lower())
-    list_channel = channels.get(f"{name}_lst")
+    if not isinstance(place, str | Path):
+        return recognise(place), options
+    path = local_path(place)
     records = files_with_suffix(path, ".rec", deep=True) if path.is_dir() else []
-    if list_channel is not None and not (records and content_type.media_type == RECORDIO_TYPE):
+    if f"{name}_lst" in channels and not (records and content_type.media_type == RECORDIO_TYPE):
+        list_channel = _local(f"{name}_lst", channels)
         chosen = _only_file(list_channel, f"{name}_lst", ".lst")
         root = path if path.is_dir() else path.parent
-        return Recognised(printable(list_channel), Format.LIST, (chosen,)), replace(options, image_root=root)
+        return Recognised(shown_name(list_channel), Format.LIST, (chosen,)), replace(options, image_root=root)
     if records:
-        return Recognised(printable(path), Format.RECORDIO, tuple(records)), options
+        return Recognised(shown_name(path), Format.RECORDIO, tuple(records)), options
     return recognise(path), options
 
 

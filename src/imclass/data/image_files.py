@@ -1,7 +1,8 @@
 """A source whose images are files: the common ground of lists, manifests and class folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class ImageFiles:
         paths: path of each image relative to `root`, or absolute.
         labels: (N, L) float32.
         class_names: names in the order of the class numbers, or None.
+        places: where those are that are not below `root` under their own path: copies of remote images.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class ImageFiles:
         paths: Sequence[str],
         labels: NDArray[np.float32],
         class_names: tuple[str, ...] | None,
+        places: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         assert labels.shape[:1] == (len(paths),)
         self.name = name
@@ -40,6 +43,7 @@ class ImageFiles:
         self.labels.flags.writeable = False
         self.class_names = class_names
         self._paths = tuple(paths)
+        self._places = places
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -47,7 +51,8 @@ class ImageFiles:
     def path(self, index: int) -> Path:
         """Return where an image is."""
         check_index(index, len(self))
-        return self.root / self._paths[index]
+        listed = self._paths[index]
+        return self._places.get(listed) or self.root / listed
 
     def listed_path(self, index: int) -> str:
         """Return the path of an image as its list has it."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data.image_files import ImageFiles, path_problem
+from imclass.data.location import folder_of_origin, remote_images, shown_name
 from imclass.errors import DataError, listing
 
 INDEX_DIGITS = 18
@@ -46,7 +47,8 @@ class _Line:
 
 
 def open_lst(path: Path, name: str, image_root: Path | None = None) -> ImageFiles:
-    """Open a `.lst` file as a source.
+    """Open a `.lst` file as a source. Images on other machines are fetched: addresses in the list, and all images of a
+    list that was fetched itself.
 
     Args:
         name: what the user typed.
@@ -56,7 +58,9 @@ def open_lst(path: Path, name: str, image_root: Path | None = None) -> ImageFile
         DataError: as `read_lst`, or none of the first 20 images exists.
     """
     image_list = read_lst(path)
-    source = ImageFiles(name, image_root or path.parent, image_list.paths, image_list.labels, None)
+    base = None if image_root else folder_of_origin(path)
+    places = remote_images(image_list.paths, base, shown_name(path))
+    source = ImageFiles(name, image_root or path.parent, image_list.paths, image_list.labels, None, places)
     source.check_first_files("Name the folder that the paths of the list start from: --image-root FOLDER.")
     return source
 
@@ -70,18 +74,18 @@ def read_lst(path: Path) -> ImageList:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(f"cannot be read: {error.strerror}", where=shown_name(path)) from error
     problems: list[str] = []
     lines = list(_good_lines(text, problems))
     problems += _different_widths(lines) + _repeated_indices(lines)
     if problems:
         raise DataError(
             "bad lines in the list\n" + listing(problems),
-            where=str(path),
+            where=shown_name(path),
             fix="A line is: index TAB label [TAB label ...] TAB path.",
         )
     if not lines:
-        raise DataError("the list is empty", where=str(path))
+        raise DataError("the list is empty", where=shown_name(path))
     return ImageList(
         np.array([line.index for line in lines], np.int64),
         np.array([line.labels for line in lines], np.float32),

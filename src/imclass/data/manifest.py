@@ -4,10 +4,11 @@ One line an image::
 
     {"source-ref": "images/dog1.jpg", "class": "1", "class-metadata": {"class-name": "dog"}}
 
-The image attribute ends in `-ref`; its value is a path relative to the manifest, or a `file://` address. The
-label is a number or a list of numbers, plain or as JSON text in a string (`imclass.data.manifest_labels`).
-Where the label attribute `NAME` has Ground Truth's `NAME-metadata` beside it, its `class-name` or `class-map`
-gives class names.
+The image attribute ends in `-ref`; its value is a path relative to the manifest, a `file://` address, or the
+address of an object on another machine (`s3://`, `gs://`, `https://`), which is fetched. In a manifest that was
+fetched itself, relative paths start from where it was. The label is a number or a list of numbers, plain or as
+JSON text in a string (`imclass.data.manifest_labels`). Where the label attribute `NAME` has Ground Truth's
+`NAME-metadata` beside it, its `class-name` or `class-map` gives class names.
 """
 
 import json
@@ -17,16 +18,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from imclass.data.image_files import ImageFiles, path_problem
+from imclass.data.location import folder_of_origin, remote_images, shown_name
 from imclass.data.manifest_labels import LabelTable, Names, RawLabel, label_names, parse_label
+from imclass.data.remote.addresses import SCHEMES, Address, is_remote, remote_address
 from imclass.errors import DataError, listing
 
 REFERENCE_ENDING = "-ref"
 METADATA_ENDING = "-metadata"
 NAME_ATTRIBUTES = "Name the image and the label attribute, say --attribute-names source-ref,class."
-
-
-class RemoteDataError(ValueError):
-    """A reference to data that is not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Manifest:
 
     Attributes:
         path: the file.
-        images: path of each image relative to the folder of the manifest, or absolute.
+        images: path of each image relative to the folder of the manifest, or absolute, or its address.
         labels: what the label attribute says in each line.
     """
 
@@ -65,7 +64,9 @@ class Manifest:
         """
         labels = self.labels.array(num_classes)
         names = self.labels.class_names(num_classes, class_names)
-        source = ImageFiles(name, image_root or self.path.parent, self.images, labels, names)
+        base = None if image_root else folder_of_origin(self.path)
+        places = remote_images(self.images, base, shown_name(self.path))
+        source = ImageFiles(name, image_root or self.path.parent, self.images, labels, names, places)
         source.check_first_files("Name the folder that the paths start from: --image-root FOLDER.")
         return source
 
@@ -79,7 +80,11 @@ class _Line:
 
 
 def read_manifest(
-    path: Path, *, attribute_names: Sequence[str] | None = None, label_format: str = "multi-hot"
+    path: Path,
+    *,
+    attribute_names: Sequence[str] | None = None,
+    label_format: str = "multi-hot",
+    base: Address | None = None,
 ) -> Manifest:
     """Read an augmented manifest.
 
@@ -87,36 +92,29 @@ def read_manifest(
         attribute_names: image and label attribute; by default the first key that ends in `-ref` and the first
             other key that does not end in `-metadata`, which must be the same in all lines.
         label_format: "multi-hot" or "class-id", what lists of numbers mean.
+        base: the folder on another machine that relative paths start from, if they do.
 
     Raises:
         DataError: the file cannot be read or is empty, or it has bad lines: all of them, with their numbers.
     """
     chosen = _checked(attribute_names)
     problems: list[str] = []
-    remote: list[str] = []
     lines: list[_Line] = []
     for number, text in _lines(path):
         try:
             record = _parse_object(text)
             chosen = chosen or _choose(record)
             _check_choice(record, chosen, attribute_names)
-            lines.append(_parse_line(number, record, *chosen))
-        except RemoteDataError as error:
-            remote.append(f"line {number}: {error}")
+            lines.append(_parse_line(number, record, *chosen, base))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
-    if remote and not problems:
-        raise DataError(
-            "remote data is not read yet\n" + listing(remote),
-            where=str(path),
-            fix="Copy the images to this machine and name them by paths relative to the manifest.",
-        )
-    labels = LabelTable(str(path), label_format, {line.number: line.label for line in lines})
-    problems += remote + labels.problems() + labels.add_names((line.number, line.names) for line in lines)
+    where = shown_name(path)
+    labels = LabelTable(where, label_format, {line.number: line.label for line in lines})
+    problems += labels.problems() + labels.add_names((line.number, line.names) for line in lines)
     if problems:
-        raise DataError("bad lines in the manifest\n" + listing(problems), where=str(path))
+        raise DataError("bad lines in the manifest\n" + listing(problems), where=where)
     if not lines:
-        raise DataError("the manifest is empty", where=str(path))
+        raise DataError("the manifest is empty", where=where)
     return Manifest(path, tuple(line.image for line in lines), labels)
 
 
@@ -135,7 +133,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise DataError(f"cannot be read: {error.strerror}", where=shown_name(path)) from error
     for number, line in enumerate(content.decode("utf-8-sig", "surrogateescape").split("\n"), start=1):
         if line.strip():
             yield number, line
@@ -171,32 +169,34 @@ def _check_choice(record: dict[str, object], chosen: tuple[str, str], attribute_
         raise ValueError(f"the attributes seem to be {own}, those of the lines before {chosen}. {NAME_ATTRIBUTES}")
 
 
-def _parse_line(number: int, record: dict[str, object], image_name: str, label_name: str) -> _Line:
+def _parse_line(
+    number: int, record: dict[str, object], image_name: str, label_name: str, base: Address | None
+) -> _Line:
     label = parse_label(record[label_name])
     names = label_names(label, record.get(label_name + METADATA_ENDING))
-    return _Line(number, _local_path(record[image_name], image_name), label, names)
+    return _Line(number, _image_path(record[image_name], image_name, base), label, names)
 
 
-def _local_path(reference: object, attribute: str) -> str:
-    """Return the path of an image reference.
+def _image_path(reference: object, attribute: str, base: Address | None) -> str:
+    """Return the path of an image reference, or its address.
 
     Raises:
-        RemoteDataError: the reference names another machine.
-        ValueError: it names no file at all.
+        ValueError: it names no file and no object.
     """
     if not isinstance(reference, str):
         raise ValueError(f"{attribute!r} is not a path but {str(reference)[:40]!r}")
     scheme, separator, _ = reference.partition("://")
-    if not separator:
+    if not separator or is_remote(reference):
         path = reference
     elif scheme.lower() == "file":
         address = urlsplit(reference)
         if address.netloc not in ("", "localhost"):
-            raise RemoteDataError(f"{reference[:100]} is on another machine")
+            raise ValueError(f"{reference[:100]} is on another machine")
         path = unquote(address.path)
     else:
-        raise RemoteDataError(f"{reference[:100]} is not a file on this machine")
+        raise ValueError(f"{reference[:100]} has a scheme that is not read; these are: file, {', '.join(SCHEMES)}")
     problem = path_problem(path)
     if problem:
         raise ValueError(problem)
+    remote_address(path, base)
     return path

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imclass.data.folders import (
     ClassFolders,
@@ -30,6 +31,7 @@ from imclass.data.folders import (
     visible_entries,
 )
 from imclass.data.image_files import printable
+from imclass.data.location import folder_of_origin, local_path, shown_name
 from imclass.data.lst import open_lst
 from imclass.data.manifest import Manifest, read_manifest
 from imclass.data.names import nearest
@@ -37,6 +39,10 @@ from imclass.data.recordio import MAGIC_BYTES
 from imclass.data.recordio_source import RecordSource
 from imclass.data.source import Source
 from imclass.errors import DataError, listing
+
+if TYPE_CHECKING:
+    from imclass.data.location import Place
+    from imclass.data.remote.locating import StreamedSource
 
 MANIFEST_SUFFIXES = (".manifest", ".jsonl", ".json")
 
@@ -65,11 +71,13 @@ class Recognised:
         name: what the user typed.
         format: the kind of data set.
         paths: the files, or the folder of class folders; several only for RecordIO.
+        streamed: in place of paths, records that stay where they are.
     """
 
     name: str
     format: Format
     paths: tuple[Path, ...]
+    streamed: "StreamedSource | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class Options:
 
 
 def open_source(
-    path: str | Path,
+    path: "Place",
     *,
     image_root: str | Path | None = None,
     attribute_names: Sequence[str] | None = None,
@@ -95,7 +103,7 @@ def open_source(
     """Open a data set of any format.
 
     Args:
-        path: a file or a folder; the module's table says what it may be.
+        path: a file or a folder; the module's table says what it may be. Text may be an address, which is fetched.
         image_root: folder that the paths of a list or manifest start from; that of the file by default.
         attribute_names: image and label attribute of a manifest; found in the file by default.
         label_format: what lists of numbers in a manifest mean: "multi-hot" or "class-id".
@@ -106,12 +114,12 @@ def open_source(
         DataError: the path is missing, is nothing known, or its data are broken.
     """
     options = _options(image_root, attribute_names, label_format, num_classes, class_names)
-    return open_recognised(recognise(Path(path)), options)
+    return open_recognised(recognise(_at_hand(path)), options)
 
 
 def open_pair(
-    train: str | Path,
-    validation: str | Path,
+    train: "Place",
+    validation: "Place",
     *,
     image_root: str | Path | None = None,
     validation_image_root: str | Path | None = None,
@@ -131,9 +139,9 @@ def open_pair(
         DataError: as `open_source`, or the two have a different number of labels.
     """
     options = _options(image_root, attribute_names, label_format, num_classes, class_names)
-    root = Path(validation_image_root) if validation_image_root is not None else options.image_root
+    root = local_path(validation_image_root) if validation_image_root is not None else options.image_root
     return open_recognised_pair(
-        recognise(Path(train)), recognise(Path(validation)), options, replace(options, image_root=root)
+        recognise(_at_hand(train)), recognise(_at_hand(validation)), options, replace(options, image_root=root)
     )
 
 
@@ -145,7 +153,7 @@ def _options(
     class_names: Sequence[str] | None,
 ) -> Options:
     return Options(
-        Path(image_root) if image_root is not None else None,
+        local_path(image_root) if image_root is not None else None,
         attribute_names,
         label_format,
         num_classes,
@@ -156,6 +164,10 @@ def _options(
 def open_recognised(found: Recognised, options: Options) -> Source:
     """Open what was recognised; `open_source` says more."""
     _refuse_unused(found, options)
+    if found.streamed is not None:
+        from imclass.data.remote.records import StreamedRecords
+
+        return StreamedRecords(found.streamed.files, found.name)
     if found.format is Format.RECORDIO:
         return RecordSource(found.paths, found.name)
     if found.format is Format.LIST:
@@ -228,7 +240,13 @@ def _manifest_pair(
 
 
 def _read(found: Recognised, options: Options) -> Manifest:
-    return read_manifest(found.paths[0], attribute_names=options.attribute_names, label_format=options.label_format)
+    path = found.paths[0]
+    return read_manifest(
+        path,
+        attribute_names=options.attribute_names,
+        label_format=options.label_format,
+        base=None if options.image_root else folder_of_origin(path),
+    )
 
 
 def _manifest_source(manifest: Manifest, found: Recognised, options: Options) -> Source:
@@ -240,13 +258,19 @@ def _manifest_source(manifest: Manifest, found: Recognised, options: Options) ->
     )
 
 
-def recognise(path: Path) -> Recognised:
-    """Find out what a path is.
+def _at_hand(place: "Place") -> "Path | StreamedSource":
+    return local_path(place) if isinstance(place, str | Path) else place
+
+
+def recognise(path: "Path | StreamedSource") -> Recognised:
+    """Find out what a path is; streamed records are known already.
 
     Raises:
         DataError: it is missing, or nothing known; the message says what was looked for and what is there.
     """
-    name = printable(path)
+    if not isinstance(path, Path):
+        return Recognised(path.name, Format.RECORDIO, (), path)
+    name = shown_name(path)
     if path.is_dir():
         return _recognise_folder(path, name)
     if not path.exists():

@@ -28,7 +28,7 @@ An image record holds::
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -154,6 +154,20 @@ def unpack_image(record: bytes, where: str) -> ImageRecord:
         raise too_many_labels(header.flag, len(record), where)
     labels = np.frombuffer(record[start:end], dtype="<f4") if header.flag else np.array([header.label])
     return ImageRecord(header, labels.astype(np.float32), record[end:])
+
+
+def image_of(record: bytes, where: Callable[[], str]) -> bytes:
+    """Return the image of an image record alone, which is quicker than `unpack_image`; `where` names it in errors.
+
+    Raises:
+        DataError: as `unpack_image`.
+    """
+    if len(record) < IMAGE_HEADER.size:
+        ImageHeader.unpack(record, where())
+    start = IMAGE_HEADER.size + 4 * int.from_bytes(record[:4], "little")
+    if start > len(record):
+        raise too_many_labels((start - IMAGE_HEADER.size) // 4, len(record), where())
+    return record[start:]
 
 
 def too_many_labels(flag: int, length: int, where: str) -> DataError:

@@ -4,6 +4,7 @@
 few that were split are read one by one, with the magic word put back.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ from imclass.errors import DataError
 
 HEADER_WORDS = IMAGE_HEADER.size // 4
 HEAD_WORDS = PART_HEAD.size // 4
+
+Where = Callable[[int], str]
+"""Names a byte of a file for a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ def gather_headers(records: RecordMap, extents: Extents, label_width: int | None
     flags = headers[:, 0].astype(np.int64)
     _check_flags(records, extents.offsets, flags, lengths)
     widths = np.maximum(flags, 1)
-    _check_widths(records, extents.offsets, widths, label_width)
+    check_widths(records.where, extents.offsets, widths, label_width)
     labels = _labels(records, extents, splits, headers, flags)
-    _check_finite(records, extents.offsets, labels)
+    check_finite(records.where, extents.offsets, labels)
     ids = headers[:, 2].astype(np.uint64) | headers[:, 3].astype(np.uint64) << np.uint64(32)
     return Headers(labels, ids)
 
@@ -142,20 +146,30 @@ def _check_flags(records: RecordMap, offsets: Offsets, flags: Offsets, lengths: 
         raise too_many_labels(int(flags[i]), int(lengths[i]), records.where(int(offsets[i])))
 
 
-def _check_widths(records: RecordMap, offsets: Offsets, widths: Offsets, label_width: int | None) -> None:
+def check_widths(where: Where, offsets: Offsets, widths: Offsets, label_width: int | None) -> None:
+    """Check that records have `label_width` labels each, or as many as the first.
+
+    Raises:
+        DataError: the first one that has not.
+    """
     expected = widths[0] if label_width is None else label_width
     for i in np.flatnonzero(widths != expected)[:1]:
         raise DataError(
             f"this record has {widths[i]} labels, the records before it have {expected}",
-            where=records.where(int(offsets[i])),
+            where=where(int(offsets[i])),
             fix="All records of a data set need the same number of labels; pack them again.",
         )
 
 
-def _check_finite(records: RecordMap, offsets: Offsets, labels: NDArray[np.float32]) -> None:
+def check_finite(where: Where, offsets: Offsets, labels: NDArray[np.float32]) -> None:
+    """Check that the labels of records are finite numbers.
+
+    Raises:
+        DataError: the first record with one that is not.
+    """
     for i in np.flatnonzero(~np.isfinite(labels).all(axis=1))[:1]:
         raise DataError(
             f"a label of this record is not a finite number: {labels[i].tolist()[:20]}",
-            where=records.where(int(offsets[i])),
+            where=where(int(offsets[i])),
             fix="Labels are class numbers, or 0 and 1 for each class; pack the file again.",
         )

@@ -36,13 +36,18 @@ def read_idx(path: Path) -> ListedOffsets:
     Raises:
         DataError: lines that are not a key and an offset, offsets named twice, or no line at all.
     """
-    offsets: list[int] = []
-    lines: list[int] = []
-    problems: list[str] = []
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return parse_idx(content, str(path))
+
+
+def parse_idx(content: bytes, name: str) -> ListedOffsets:
+    """Read the offsets in the content of an `.idx` file, which `name` names; errors are those of `read_idx`."""
+    offsets: list[int] = []
+    lines: list[int] = []
+    problems: list[str] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         fields = line.split()
         if len(fields) == 2 and fields[1].isdigit() and len(fields[1]) <= OFFSET_DIGITS:
@@ -50,10 +55,10 @@ def read_idx(path: Path) -> ListedOffsets:
             lines.append(number)
         elif fields:
             problems.append(f"line {number}: {line[:60]!r} is not a key, a tab and a byte offset")
-    _raise_if_any(problems, str(path))
+    _raise_if_any(problems, name)
     if not offsets:
-        raise DataError("lists no records", where=str(path), fix=DELETE_INDEX)
-    return _ascending(str(path), np.array(offsets, np.int64), np.array(lines, np.int64))
+        raise DataError("lists no records", where=name, fix=DELETE_INDEX)
+    return _ascending(name, np.array(offsets, np.int64), np.array(lines, np.int64))
 
 
 def _ascending(name: str, offsets: Offsets, lines: NDArray[np.int64]) -> ListedOffsets:
@@ -66,16 +71,16 @@ def _ascending(name: str, offsets: Offsets, lines: NDArray[np.int64]) -> ListedO
     return ListedOffsets(name, offsets, lines)
 
 
-def check_offsets(listed: ListedOffsets, records: RecordMap) -> None:
-    """Check that every offset may be that of a record, before anything is read there.
+def check_offsets(listed: ListedOffsets, name: str, size: int) -> None:
+    """Check that every offset may be that of a record of the `.rec` file of this name and size, before it is read.
 
     Raises:
         DataError: offsets that are not multiples of 4 or outside the file, with their lines.
     """
-    outside = listed.offsets + PART_HEAD.size > records.size
+    outside = listed.offsets + PART_HEAD.size > size
     problems = [
         f"line {listed.lines[i]}: byte {listed.offsets[i]} is "
-        + (f"outside {records.name} ({records.size} bytes)" if outside[i] else "not a multiple of 4")
+        + (f"outside {name} ({size} bytes)" if outside[i] else "not a multiple of 4")
         for i in np.flatnonzero(outside | (listed.offsets % 4 != 0))
     ]
     _raise_if_any(problems, listed.name)
@@ -92,19 +97,26 @@ def locate(listed: ListedOffsets, records: RecordMap) -> Extents:
     words = records.words[offsets // 4 + 1]
     kinds = part_kinds(words)
     begins = (records.words[offsets // 4] == MAGIC) & ((kinds == PartKind.WHOLE) | (kinds == PartKind.FIRST))
-    _raise_if_any(
-        [
-            f"line {listed.lines[i]}: no record begins at byte {offsets[i]} of {records.name}"
-            for i in np.flatnonzero(~begins)
-        ],
-        listed.name,
-    )
+    check_begins(listed, begins, records.name)
     ends = part_ends(offsets, words)
     split = kinds == PartKind.FIRST
     for i in np.flatnonzero(split | (ends > records.size)):
         *_, last = walk_parts(records, int(offsets[i]))
         ends[i] = last.end
     return Extents(offsets, ends - offsets, split)
+
+
+def check_begins(listed: ListedOffsets, begins: NDArray[np.bool_], name: str) -> None:
+    """Check that a record begins at each offset of the `.rec` file of this name.
+
+    Raises:
+        DataError: those where none does, with their lines.
+    """
+    problems = [
+        f"line {listed.lines[i]}: no record begins at byte {listed.offsets[i]} of {name}"
+        for i in np.flatnonzero(~begins)
+    ]
+    _raise_if_any(problems, listed.name)
 
 
 def check_overlaps(listed: ListedOffsets, extents: Extents) -> None:

@@ -72,7 +72,7 @@ def load_index(file: RecordFile) -> RecordIndex:
     """
     idx_path = file.path.with_suffix(".idx")
     stamp = Stamp.of(file.status(), idx_path)
-    kept = _from_cache(cache_path(file.path), stamp)
+    kept = index_from_cache(cache_path(file.path), stamp)
     if kept is not None:
         return kept
     index = build_index(file, read_idx(idx_path) if idx_path.exists() else None)
@@ -113,7 +113,7 @@ def build_index(file: RecordFile, listed: ListedOffsets | None, chunk_bytes: int
 
 def _locate_all(listed: ListedOffsets, records: RecordMap, chunk_bytes: int) -> Iterator[Extents]:
     """Locate the listed records, a chunk of the file at a time, and let its pages go after its turn."""
-    check_offsets(listed, records)
+    check_offsets(listed, records.name, records.size)
     chunks: Offsets = listed.offsets // chunk_bytes
     starts = np.flatnonzero(np.diff(chunks, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(chunks)], strict=True):
@@ -122,7 +122,8 @@ def _locate_all(listed: ListedOffsets, records: RecordMap, chunk_bytes: int) -> 
         records.release(chunk_start, chunk_start + chunk_bytes)
 
 
-def _from_cache(path: Path, stamp: Stamp) -> RecordIndex | None:
+def index_from_cache(path: Path, stamp: Stamp) -> RecordIndex | None:
+    """Read a kept index; None if there is none that fits the stamp."""
     columns = read_cache(path, stamp, COLUMN_TYPES)
     if columns is None:
         return None

@@ -205,6 +205,10 @@ class RecordFile:
             stored = os.pread(self._descriptor, stored_bytes, offset)
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", where=place(self.name, offset)) from error
+        if len(stored) == stored_bytes >= PART_HEAD.size:
+            magic, length = PART_HEAD.unpack_from(stored)  # of a whole record the kind is 0 and the word its length
+            if magic == MAGIC and PART_HEAD.size + length + padding(length) == stored_bytes:
+                return Record(offset, ((PartKind.WHOLE, length),), stored[PART_HEAD.size : PART_HEAD.size + length])
         record = next(read_records(io.BytesIO(stored), self.name, offset), None)
         if record is None:
             raise cut_head(0, place(self.name, offset))

@@ -1,6 +1,7 @@
 """Finds every record of a RecordIO file in one pass over a memory map, many million parts a second.
 
-`imclass.data.recordio` shows the bytes. The pass goes chunk by chunk:
+`imclass.data.recordio` shows the bytes. The pass goes chunk by chunk. Long parts, such as photographs, are walked from
+head to head, which leaves their data unread. Short ones are searched for, many at once:
 
 1. Candidates are the aligned words that equal the magic and are followed by a word with a known part kind.
 2. The end of each candidate, computed from its length, must be the next candidate: checked for the whole
@@ -25,6 +26,10 @@ from imclass.data.recordio_reader import PACK_AGAIN, RecordFile, check_order, cu
 from imclass.errors import DataError
 
 CHUNK_BYTES = 32 << 20
+PROBED_PARTS = 32
+"""So many parts at the beginning of a chunk tell how long its parts are."""
+WALKED_FROM_BYTES = 1500
+"""Reading so many bytes takes about as long as a step of the walk."""
 
 Offsets = NDArray[np.int64]
 Words = NDArray[np.uint32]
@@ -55,6 +60,7 @@ class RecordMap:
         name: names the file in errors.
         size: bytes in the file.
         words: (size // 4,) uint32.
+        view: (size,) bytes, read-only.
     """
 
     def __init__(self, file: RecordFile) -> None:
@@ -63,7 +69,13 @@ class RecordMap:
         if self.size == 0:
             raise DataError("the file is empty: it holds no records", where=self.name, fix=PACK_AGAIN)
         self._map = mmap.mmap(file.descriptor, self.size, access=mmap.ACCESS_READ)
+        self.view = memoryview(self._map)
         self.words: Words = np.frombuffer(self._map, dtype="<u4", count=self.size // 4)
+
+    def head(self, offset: int) -> tuple[int, int]:
+        """Return the two words of the part that begins at a byte, at least 8 before the end."""
+        magic, word = PART_HEAD.unpack_from(self._map, offset)
+        return magic, word
 
     def read(self, start: int, count: int) -> bytes:
         """Return up to `count` bytes from `start`."""
@@ -129,17 +141,13 @@ def _check_kinds(records: RecordMap, parts: Offsets, kinds: NDArray[np.uint32]) 
 
 def _scan_parts(records: RecordMap, chunk_bytes: int) -> Iterator[Offsets]:
     """Yield the offsets of all parts, chunk by chunk; the pages of a chunk are let go after its turn."""
-    words = records.words
-    heads_end = len(words) - 1  # a head has two words
+    heads_end = len(records.words) - 1  # a head has two words
     expected = 0  # where the next part must begin
     for start in range(0, heads_end, chunk_bytes // 4):
         stop = min(start + chunk_bytes // 4, heads_end)
         if expected >= stop * 4:
             continue  # the data of one part covers this chunk: nothing to read
-        first = max(start, expected // 4)
-        candidates = np.flatnonzero(words[first:stop] == MAGIC) + first
-        candidates = candidates[part_kinds(words[candidates + 1]) <= PartKind.LAST]
-        parts, expected = _follow(records, candidates * 4, expected, stop * 4)
+        parts, expected = _chunk_parts(records, expected, stop * 4)
         if expected > records.size:
             raise _cut_last_part(records, int(parts[-1]), expected)
         yield parts
@@ -153,6 +161,44 @@ def _scan_parts(records: RecordMap, chunk_bytes: int) -> Iterator[Offsets]:
 def _cut_last_part(records: RecordMap, offset: int, end: int) -> DataError:
     length = int(records.words[offset // 4 + 1]) & LENGTH_MASK
     return cut_part(length, end - records.size, records.where(offset))
+
+
+def _chunk_parts(records: RecordMap, expected: int, stop: int) -> tuple[Offsets, int]:
+    """Find the parts of a chunk, from `expected` to the byte `stop`.
+
+    Returns:
+        The offsets of the parts, at least one, and where the next part must begin.
+    """
+    probed, after = _walk(records, expected, stop, PROBED_PARTS)
+    if after >= stop:
+        return probed, after
+    if after - expected >= WALKED_FROM_BYTES * len(probed):
+        parts, after = _walk(records, after, stop)
+    else:
+        parts, after = _search(records, after, stop)
+    return np.concatenate([probed, parts]), after
+
+
+def _walk(records: RecordMap, expected: int, stop: int, most: int = CHUNK_BYTES) -> tuple[Offsets, int]:
+    """Go from head to head, over `most` parts at most; as `_chunk_parts`."""
+    head = records.head
+    found: list[int] = []
+    while expected < stop and len(found) < most:
+        magic, word = head(expected)
+        if magic != MAGIC or word >> LENGTH_BITS > PartKind.LAST:
+            raise no_record(records.where(expected))
+        found.append(expected)
+        expected += PART_HEAD.size + ((word & LENGTH_MASK) + 3) // 4 * 4
+    return np.array(found, np.int64), expected
+
+
+def _search(records: RecordMap, expected: int, stop: int) -> tuple[Offsets, int]:
+    """Look at every word, all at once; as `_chunk_parts`."""
+    words = records.words
+    first = expected // 4
+    candidates = np.flatnonzero(words[first : stop // 4] == MAGIC) + first
+    candidates = candidates[part_kinds(words[candidates + 1]) <= PartKind.LAST]
+    return _follow(records, candidates * 4, expected, stop)
 
 
 def _follow(records: RecordMap, candidates: Offsets, expected: int, stop: int) -> tuple[Offsets, int]:

@@ -1,23 +1,45 @@
 """The `.rec` files of a folder, or one of them, as a source of samples."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data.recordio import place, unpack_image
-from imclass.data.recordio_index import load_index
-from imclass.data.recordio_reader import RecordFile
+from imclass.data.location import shown_name
+from imclass.data.recordio import image_of, place
+from imclass.data.recordio_index import RecordIndex, load_index
+from imclass.data.recordio_reader import Record, RecordFile
 from imclass.data.source import Sample, check_index
 from imclass.errors import DataError, ImageError
 
 
-class RecordSource:
+class Records(Protocol):
+    """A file whose records can be read at any place, from any number of threads."""
+
+    @property
+    def name(self) -> str:
+        """Names the file in errors."""
+        ...
+
+    @property
+    def path(self) -> PurePath:
+        """Its last part is the file's name in keys."""
+        ...
+
+    def read(self, offset: int, stored_bytes: int) -> Record:
+        """Read the record stored in `stored_bytes` bytes from `offset`."""
+        ...
+
+
+class IndexedRecords:
     """The image records of one or more `.rec` files, one file after the other.
 
     Args:
-        paths: the files, at least one.
+        files: at least one.
+        indexes: the index of each.
         name: what the user typed.
 
     Attributes:
@@ -25,15 +47,14 @@ class RecordSource:
         ids: (N,) uint64, the image ids in the records.
 
     Raises:
-        DataError: a file cannot be opened or indexed, or the files differ in their number of labels.
+        DataError: the files differ in their number of labels.
     """
 
     class_names: tuple[str, ...] | None = None
 
-    def __init__(self, paths: Sequence[Path], name: str) -> None:
+    def __init__(self, files: Sequence[Records], indexes: Sequence[RecordIndex], name: str) -> None:
         self.name = name
-        self._files = [RecordFile(path) for path in paths]
-        indexes = [load_index(file) for file in self._files]
+        self._files = files
         widths = [index.labels.shape[1] for index in indexes]
         for file, width in zip(self._files, widths, strict=True):
             if width != widths[0]:
@@ -47,7 +68,7 @@ class RecordSource:
         self.ids: NDArray[np.uint64] = np.concatenate([index.ids for index in indexes])
         self._offsets = np.concatenate([index.extents.offsets for index in indexes])
         self._stored_bytes = np.concatenate([index.extents.stored_bytes for index in indexes])
-        self._first_records = np.cumsum([0, *(len(index) for index in indexes)])
+        self._first_records: list[int] = np.cumsum([0, *(len(index) for index in indexes)]).tolist()
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -58,12 +79,31 @@ class RecordSource:
     def __getitem__(self, index: int) -> Sample:
         file = self._file(index)
         offset = int(self._offsets[index])
-        record = file.read(offset, int(self._stored_bytes[index]))
-        image = unpack_image(record.payload, place(file.name, offset)).image
+        record = self._record(index)
+        image = image_of(record.payload, lambda: place(file.name, offset))
         if not image:
             raise ImageError("the record holds no image bytes", where=place(file.name, offset))
-        return Sample(self.key(index), image, self.labels[index])
+        return Sample(f"{file.path.name}:{offset}", image, self.labels[index])
 
-    def _file(self, index: int) -> RecordFile:
+    def _record(self, index: int) -> Record:
+        return self._file(index).read(int(self._offsets[index]), int(self._stored_bytes[index]))
+
+    def _file(self, index: int) -> Records:
         check_index(index, len(self))
-        return self._files[int(np.searchsorted(self._first_records, index, side="right")) - 1]
+        return self._files[bisect_right(self._first_records, index) - 1]
+
+
+class RecordSource(IndexedRecords):
+    """The records of files on this machine.
+
+    Args:
+        paths: the files, at least one.
+        name: what the user typed.
+
+    Raises:
+        DataError: a file cannot be opened or indexed, or the files differ in their number of labels.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        files = [RecordFile(path, shown_name(path)) for path in paths]
+        super().__init__(files, [load_index(file) for file in files], name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,24 @@ class Source(Protocol):
             ImageError: this one image cannot be had: its file is missing or empty.
             DataError: the container is broken.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """What a source has besides that is read over a network: `imclass.data.in_advance` uses it."""
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether what is announced would not keep it busy."""
+        ...
+
+    def announce(self, indices: NDArray[np.int64]) -> None:
+        """Say which samples will be read next, about in this order."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what was announced and not read."""
         ...
 
 

@@ -93,6 +93,17 @@ COMBINATIONS: tuple[Rule, ...] = (
         lambda hp: hp.use_pretrained_model and hp.network == "resnet_v2",
         "use_pretrained_model=1 needs network=auto or resnet_v1: there are no public weights of resnet_v2",
     ),
+    Rule(
+        ("artifact_format", "network"),
+        lambda hp: hp.artifact_format != "imclass" and hp.network == "resnet_v1",
+        "artifact_format={artifact_format} needs network=resnet_v2: the original has no resnet_v1",
+    ),
+    Rule(
+        ("artifact_format", "use_pretrained_model"),
+        lambda hp: hp.artifact_format != "imclass" and hp.use_pretrained_model,
+        "artifact_format={artifact_format} does not go with use_pretrained_model=1: the public weights are of "
+        "resnet_v1, which the original has not",
+    ),
 )
 
 REMARKS: tuple[Rule, ...] = (
@@ -110,6 +121,13 @@ REMARKS: tuple[Rule, ...] = (
         ("resize", "image_shape", "resize_mode"),
         lambda hp: hp.resize is not None and hp.resize < _longest_needed_side(hp),
         "resize={resize} is smaller than image_shape={image_shape}: images that are then too small get enlarged",
+    ),
+    Rule(
+        ("artifact_format", "resize", "resize_mode"),
+        lambda hp: hp.artifact_format != "imclass" and (hp.resize is not None or hp.resize_mode != "stretch"),
+        "artifact_format={artifact_format}: endpoints of the original stretch the whole image to image_shape, which is "
+        "not what resize and resize_mode say here; their answers differ where images are not of image_shape already. "
+        "resize_mode=stretch without resize trains for them",
     ),
     Rule(
         ("early_stopping_min_epochs", "epochs", "early_stopping"),

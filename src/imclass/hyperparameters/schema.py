@@ -68,7 +68,6 @@ def _check_channels(channels: int) -> int:
 
 
 LARGEST_SIDE = 4096  # of a network's input; a batch of larger ones fits no memory
-LARGEST_SHUFFLE_BUFFER = 10_000_000  # images held in memory
 Positive = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Channels = Annotated[int, AfterValidator(_check_channels)]
@@ -230,10 +229,15 @@ class Hyperparameters(BaseModel):
         2048,
         "Images of a pipe that each host holds to shuffle them; 0 keeps the order of the stream. For Pipe mode only.",
         ge=0,
-        le=LARGEST_SHUFFLE_BUFFER,
+        le=LARGEST_INTEGER,
     )
     bad_image_limit: float = _extension(
         0.01, "Share of a data set's images that may be unreadable; 0 fails at the first.", ge=0, le=1
+    )
+    artifact_format: Literal["imclass", "mxnet", "both"] = _extension(
+        "imclass",
+        "What model.tar.gz holds. imclass: network and description; mxnet: the original's files, for its endpoints "
+        "(resnet_v2 only, so never from public weights); both: all of them.",
     )
 
     # Extensions: network and input

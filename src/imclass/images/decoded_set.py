@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from imclass.data.in_advance import in_advance
 from imclass.data.source import Source
 from imclass.errors import ImageError
 from imclass.images.decode import decode
@@ -101,11 +102,11 @@ def decode_set(
         return None
     decoded = DecodedSet(np.full(shape, preprocessing.fill_value, np.uint8), pad_size, {})
     has_other_size = threading.Event()
-    tasks = [
-        workers.submit(_decoding_task(source, decoded, start, has_other_size))
-        for start in range(0, len(source), _IMAGES_A_TASK)
+    everything = [
+        np.arange(start, min(start + _IMAGES_A_TASK, len(source))) for start in range(0, len(source), _IMAGES_A_TASK)
     ]
-    workers.wait(tasks)
+    with in_advance(source, everything, lambda chosen: chosen) as groups:
+        workers.wait([workers.submit(_decoding_task(source, decoded, chosen, has_other_size)) for chosen in groups])
     return None if has_other_size.is_set() else decoded
 
 
@@ -120,12 +121,12 @@ def _first_size(source: Source) -> tuple[int, int] | None:
 
 
 def _decoding_task(
-    source: Source, decoded: DecodedSet, start: int, has_other_size: threading.Event
+    source: Source, decoded: DecodedSet, chosen: NDArray[np.int64], has_other_size: threading.Event
 ) -> Callable[[], None]:
     channels = decoded.padded.shape[3]
 
     def decode_some() -> None:
-        for index in range(start, min(start + _IMAGES_A_TASK, len(source))):
+        for index in chosen.tolist():
             if has_other_size.is_set():
                 return
             try:

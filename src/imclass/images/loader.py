@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
 from imclass.data.source import ArrivedSamples, Source
 from imclass.errors import ImageError
@@ -75,6 +76,10 @@ class _Chosen:
     def key(self, row: int) -> str:
         """The name of a sample."""
         return self.source.key(int(self.indices[row]))
+
+
+def _indices_of(request: Request) -> NDArray[np.int64]:
+    return request.indices if isinstance(request, ArrivedSamples) else request[0]
 
 
 @dataclass
@@ -203,19 +208,26 @@ class Loader:
 
     def _iterate(self, requests: Iterator[Request]) -> Generator[Batch]:
         workers = Workers(self._threads, self._stall_seconds)
-        ahead: deque[_Pending] = deque()
         try:
             self._decode_small_images(workers)
-            while True:
-                while len(ahead) < _BATCHES_AHEAD and (request := next(requests, None)) is not None:
-                    ahead.append(self._begin(request, workers))
-                if not ahead:
-                    return
-                workers.wait(ahead[0].tasks)
-                self._copy_decoded(ahead)
-                yield self._deliver(ahead.popleft())
+            if self._decoded is not None or isinstance(self.source, PipeChannel):
+                yield from self._deliver_all(requests, workers)
+                return
+            with in_advance(self.source, requests, _indices_of) as announced:
+                yield from self._deliver_all(announced, workers)
         finally:
             workers.close()
+
+    def _deliver_all(self, requests: Iterator[Request], workers: Workers) -> Generator[Batch]:
+        ahead: deque[_Pending] = deque()
+        while True:
+            while len(ahead) < _BATCHES_AHEAD and (request := next(requests, None)) is not None:
+                ahead.append(self._begin(request, workers))
+            if not ahead:
+                return
+            workers.wait(ahead[0].tasks)
+            self._copy_decoded(ahead)
+            yield self._deliver(ahead.popleft())
 
     def _decode_small_images(self, workers: Workers) -> None:
         if self._has_tried_decoding or isinstance(self.source, PipeChannel):

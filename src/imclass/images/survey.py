@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data import Source
+from imclass.data import Source, in_advance
 from imclass.errors import ImageError
 from imclass.images.decode import decode_with_header
 from imclass.images.header import is_cut_off, read_header, stored_channels
@@ -97,7 +97,10 @@ def survey(source: Source, *, threads: int = 0, progress: Callable[[int], None] 
         hashes=np.zeros((count, HASH_WORDS), np.uint64),
     )
     unreadable = []
-    with closing(map_in_order(lambda index: _look(source, index), range(count), threads)) as looks:
+    with (
+        in_advance(source, [np.arange(count)], lambda chosen: chosen) as groups,
+        closing(map_in_order(lambda index: _look(source, index), next(groups).tolist(), threads)) as looks,
+    ):
         for index, look in enumerate(looks):
             if isinstance(look, UnreadableImage):
                 unreadable.append(look)

@@ -1,7 +1,7 @@
-"""Prediction with a trained model."""
+"""Prediction with a trained model, and its conversion for other programs."""
 
-from imclass.inference.conversion import Conversion, convert_to_mxnet
+from imclass.inference.conversion import Conversion, convert
 from imclass.inference.pixels import ImageInput
 from imclass.inference.predictor import PredictedBatch, Predictor, load
 
-__all__ = ["Conversion", "ImageInput", "PredictedBatch", "Predictor", "convert_to_mxnet", "load"]
+__all__ = ["Conversion", "ImageInput", "PredictedBatch", "Predictor", "convert", "load"]

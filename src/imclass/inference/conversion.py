@@ -4,16 +4,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imclass import artifact
-from imclass.images import Preprocessing
+from imclass.errors import ArtifactError, UserError
+from imclass.images import Preprocessing, generated_pixels
+from imclass.inference.exports import FORMATS, export
 from imclass.inference.pixels import ImageInput, prepare
 
+MXNET: Final = "mxnet"  # files of weights, all others are programs
+TARGETS: Final = (MXNET, *FORMATS)
+
 MOST_IMAGES = 256  # of many images, so many are taken at equal distances
-GENERATED_IMAGES = 16  # to compare answers on, when no images are given
 
 
 @dataclass(frozen=True)
@@ -21,47 +27,77 @@ class Conversion:
     """What came of a conversion.
 
     Attributes:
-        output: the file that was written.
+        files: the files that were written, the one that was asked for first.
         images: number of images on which the answers were compared.
         largest_difference: of a probability, 0 to 1.
         left_out: what the model has and the new format has no place for, in words.
     """
 
-    output: Path
+    files: tuple[Path, ...]
     images: int
     largest_difference: float
     left_out: tuple[str, ...]
 
 
-def convert_to_mxnet(
+def convert(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
+    to: str,
     images: Sequence[ImageInput] = (),
     *,
+    class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
+    dtype: str = "float32",
 ) -> Conversion:
-    """Write a `resnet_v2` model as SageMaker's own algorithm does, for its endpoints and for MXNet.
+    """Write a model in the format of another program.
 
     Args:
         model: any form that `imclass.load` takes.
-        output: the archive to write, usually called `model.tar.gz`; one that is there already is replaced.
+        output: the file to write; one that is there already is replaced. Its name ends in `.onnx`, `.xml` (openvino,
+            the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually `model.tar.gz`.
+        to: one of `TARGETS`.
         images: paths, encoded files or arrays on which the answers are compared, at most `MOST_IMAGES` of them;
             generated ones if there are none.
+        class_names: names in the order of the class numbers, in place of the model's own, if it has any.
         image_shape: (channels, height, width) of a model of MXNet that does not say it.
+        dtype: of the weights: float32, or float16 for mxnet.
 
     Raises:
-        ArtifactError: the model cannot be opened, is of another family, or cannot be written.
+        ArtifactError: the model cannot be opened or not be written so, or what would be written answers otherwise.
         ImageError: an image cannot be read.
+        UserError: a package is missing, or there is no such target or type.
     """
-    description, state = artifact.read(Path(model), image_shape=image_shape)
-    description = artifact.supplemented(description, os.fspath(model), image_shape=image_shape)
+    path = Path(output)
+    _check_request(path, to, dtype)
+    description, network = artifact.load(Path(model), image_shape=image_shape)
+    description = artifact.supplemented(description, os.fspath(model), class_names=class_names, image_shape=image_shape)
     pixels = _pixels(description, images)
-    difference = artifact.save_mxnet(Path(output), description, state, pixels)
-    return Conversion(Path(output), len(pixels), difference, tuple(_left_out(description)))
+    if to == MXNET:
+        compared = torch.from_numpy(pixels).float()
+        difference = artifact.save_mxnet(path, description, network.state_dict(), compared, dtype=dtype)
+        return Conversion((path,), len(pixels), difference, tuple(_left_out(description)))
+    files, difference = export(path, FORMATS[to], description, network, pixels)
+    return Conversion(files, len(pixels), difference, ())
 
 
-def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> torch.Tensor:
-    """(N, C, H, W) float32, 0 to 255: the images as the model sees them, or noise around a colour each."""
+def _check_request(path: Path, to: str, dtype: str) -> None:
+    """Refuse what would fail only after the work is done."""
+    if to not in TARGETS:
+        raise UserError(f"there is no format {to!r}", where="to", fix=f"Choose one of {', '.join(TARGETS)}.")
+    if dtype not in artifact.MXNET_DTYPES:
+        raise UserError(
+            f"weights cannot be written as {dtype!r}", where="dtype", fix=f"Use {' or '.join(artifact.MXNET_DTYPES)}."
+        )
+    if to != MXNET:
+        if dtype != "float32":
+            raise UserError(f"{dtype} weights are for {MXNET} only", where="dtype", fix="Leave it out.")
+        FORMATS[to].check(path)
+    if not path.parent.is_dir():
+        raise ArtifactError("there is no such folder", where=str(path.parent), fix="Make it first.")
+
+
+def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> NDArray[np.uint8]:
+    """(N, C, H, W): the images as the model sees them, or noise around a colour each."""
     if images:
         chosen = images[:: -(-len(images) // MOST_IMAGES)]
         preprocessing = Preprocessing(
@@ -70,14 +106,8 @@ def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> 
             resize_mode=description.resize_mode,
             fill_value=description.fill_value,
         )
-        return (
-            torch.from_numpy(np.stack([prepare(image, preprocessing) for image in chosen])).permute(0, 3, 1, 2).float()
-        )
-    generator = torch.Generator().manual_seed(0)
-    channels, height, width = description.image_shape
-    colours = torch.rand(GENERATED_IMAGES, channels, 1, 1, generator=generator) * 255
-    noise = torch.randn(GENERATED_IMAGES, channels, height, width, generator=generator) * 40
-    return (colours + noise).clamp(0, 255).round()
+        return np.stack([prepare(image, preprocessing) for image in chosen]).transpose(0, 3, 1, 2)
+    return generated_pixels(description.image_shape)
 
 
 def _left_out(description: artifact.Description) -> list[str]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imclass import artifact
+from imclass.data import local_path
 from imclass.device import choose_device
 from imclass.errors import ImageError, UserError, listing
 from imclass.images import Preprocessing, thread_count
@@ -76,7 +77,8 @@ class Predictor:
         class_names: Sequence[str] | None = None,
         image_shape: tuple[int, int, int] | None = None,
     ) -> "Predictor":
-        """Open a `model.tar.gz`, the folder that it was unpacked to, or a model of MXNet (PREFIX-symbol.json).
+        """Open a `model.tar.gz`, the folder that it was unpacked to, or a model of MXNet (PREFIX-symbol.json); text may
+        be the address of one, which is fetched.
 
         Args:
             device: auto (a GPU where there is one), cpu, cuda or cuda:N.
@@ -88,7 +90,9 @@ class Predictor:
             ArtifactError: the model cannot be opened, or what was said of it does not fit.
             UserError: there is no such device.
         """
-        description, model = artifact.load(Path(path), image_shape=image_shape)
+        description, model = artifact.load(
+            local_path(path if isinstance(path, str) else Path(path)), image_shape=image_shape
+        )
         description = artifact.supplemented(
             description, os.fspath(path), class_names=class_names, image_shape=image_shape
         )

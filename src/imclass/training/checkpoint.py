@@ -26,7 +26,9 @@ from imclass.training.step import Training
 FORMAT = 1
 LAST = "checkpoints/last.pt"
 # What may differ between a run and its continuation.
-CHANGEABLE = frozenset({"epochs", "bad_image_limit", "early_stopping_min_epochs", "_tuning_objective_metric"})
+CHANGEABLE = frozenset(
+    {"epochs", "artifact_format", "bad_image_limit", "early_stopping_min_epochs", "_tuning_objective_metric"}
+)
 
 
 class Checkpoints:

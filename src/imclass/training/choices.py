@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imclass.data import Source
+from imclass.data import Source, in_advance
 from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import Value, recipe_defaults
 from imclass.images import dimensions
@@ -48,11 +48,12 @@ def look_at(source: Source, *, on_gpu: bool, seed: int = 0) -> Facts:
     count = min(len(source), LOOKED_AT)
     indices = np.random.Generator(np.random.Philox(seed)).choice(len(source), count, replace=False)
     sizes, reasons = [], []
-    for index in indices:
-        try:
-            sizes.append(dimensions(source[int(index)].image))
-        except ImageError as error:
-            reasons.append(str(error))
+    with in_advance(source, indices.reshape(-1, 1), lambda one: one) as groups:
+        for (index,) in groups:
+            try:
+                sizes.append(dimensions(source[int(index)].image))
+            except ImageError as error:
+                reasons.append(str(error))
     if not sizes:
         raise DataError(f"none of {count} images looked at can be read; the first: {reasons[0]}", where=source.name)
     return facts_of(sizes, source, on_gpu=on_gpu)
@@ -74,7 +75,9 @@ def facts_of(sizes: Sequence[tuple[int, int]], source: Source, *, on_gpu: bool) 
 
 def worth_pretraining(facts: Facts, given: Mapping[str, Value]) -> bool:
     """Whether ImageNet weights suit the data: pictures, not thumbnails, in a network that such weights exist for."""
-    if given.get("network") == "resnet_v2" or given.get("num_layers", 18) not in PRETRAINED:
+    if given.get("network") == "resnet_v2" or given.get("artifact_format", "imclass") != "imclass":
+        return False  # there are no public weights of the original's network
+    if given.get("num_layers", 18) not in PRETRAINED:
         return False
     return (_height(given) or facts.short_side) > SMALL_SIDE
 
@@ -103,6 +106,8 @@ def choose(facts: Facts, given: Mapping[str, Value], *, fine_tuning: bool) -> di
     else:
         chosen["image_shape"], chosen["resize"] = _size(facts, fine_tuning)
         height = _height(chosen)
+    if given.get("artifact_format", "imclass") != "imclass" and given.get("resize_mode") == "stretch":
+        chosen["resize"] = None  # endpoints of the original stretch the whole image, with nothing left to cut
     small = height <= SMALL_SIDE
     depth = given.get("num_layers", _depth(small, facts, fine_tuning))
     chosen["num_layers"] = depth

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from imclass import artifact
-from imclass.data import PipeChannel, Source, open_source
+from imclass.data import PipeChannel, Source, check_stream, local_path, located, open_source
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters
 from imclass.images import BadImages, Loader, Preprocessing, Request
@@ -139,6 +139,7 @@ def evaluate(
             sums.add(logits, batch.labels, loss(logits, batch.labels))
         if stopped := stop_requested():
             break
+    stopped = stopped or stop_requested()  # a pipe ends early when it was waited for meanwhile
     model.train(was_training)
     if processes.any(stopped):
         return None
@@ -211,6 +212,7 @@ def evaluate_model(
     model_path: str | Path,
     source_path: str | Path,
     *,
+    stream: bool = False,
     image_root: str | Path | None = None,
     attribute_names: tuple[str, str] | None = None,
     label_format: str = "multi-hot",
@@ -221,9 +223,10 @@ def evaluate_model(
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
 ) -> Report:
-    """Evaluate a model file on a labelled source.
+    """Evaluate a model file on a labelled source; both may be addresses.
 
     Args:
+        stream: read `.rec` addresses while evaluating, rather than fetching them first.
         class_names: names in the order of the class numbers, in place of the model's own, if it has any.
         image_shape: (channels, height, width) of a model of MXNet that does not say it.
 
@@ -231,10 +234,12 @@ def evaluate_model(
         ArtifactError: the model cannot be opened.
         DataError: the source cannot be read, its labels do not fit the model, or too many images are unreadable.
     """
-    description, model = artifact.load(model_path, image_shape=image_shape)
+    check_stream(stream, [source_path])
+    model_file = local_path(model_path)
+    description, model = artifact.load(model_file, image_shape=image_shape)
     description = artifact.supplemented(description, str(model_path), class_names=class_names, image_shape=image_shape)
     source = open_source(
-        source_path,
+        located(source_path, stream=stream),
         image_root=image_root,
         attribute_names=attribute_names,
         label_format=label_format,

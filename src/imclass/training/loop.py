@@ -102,6 +102,8 @@ def train_epoch(
         agree = processes.world_size == 1 or state.step % AGREE_EVERY[processes.device.type] == 0
         if agree and processes.any(stop_requested()):
             return False
+    if state.step < sampler.steps_per_epoch:
+        return False  # a pipe that was waited for when a stop was requested
     if processes.device.type == "cuda":
         torch.cuda.synchronize(processes.device)  # the steps are started by now, not done
     state.seconds = time.perf_counter() - began

@@ -2,20 +2,27 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imclass.data import (
     ChannelSettings,
     PipeChannel,
     Source,
+    check_stream,
     find_split_folders,
+    local_path,
+    located,
     open_channels,
     open_pair,
     open_source,
     split,
 )
 from imclass.errors import DataError, UserError, listing
+
+if TYPE_CHECKING:
+    from imclass.data.location import Place
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +33,18 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 class DataRequest:
     """What was typed about the data; `start.train` explains each."""
 
-    source: Path | None
-    validation: Path | None
+    source: "Place | None"
+    validation: "Place | None"
     validation_split: float | None
-    channels: Mapping[str, Path]
+    channels: "Mapping[str, Place]"
     content_types: Mapping[str, str]
     channel_settings: Mapping[str, ChannelSettings]
     pipe_deadline: float
-    image_root: Path | None
-    validation_image_root: Path | None
+    image_root: str | Path | None
+    validation_image_root: str | Path | None
     attribute_names: tuple[str, str] | None
     label_format: str
+    stream: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
@@ -54,8 +62,8 @@ class DataRequest:
             }
             unused = [f"{name} belongs to a source" for name, value in of_sources.items() if value is not None]
         else:
-            of_channels = {"content_types": self.content_types, "input_data_config": self.channel_settings}
-            unused = [f"{name} belongs to channels" for name, value in of_channels.items() if value]
+            unused = ["content_types belong to channels"] if self.content_types else []
+            unused += ["input_data_config belongs to channels"] if self.channel_settings else []
         has_validation = self.validation is not None or "validation" in self.channels
         if has_validation and self.validation_split is not None:
             unused.append("validation_split is for data without validation images")
@@ -65,6 +73,36 @@ class DataRequest:
             unused.append(f"pipe_deadline is {self.pipe_deadline:g}, but must be above 0 seconds")
         if unused:
             raise UserError(f"these do not go together:\n{listing(unused)}", fix="Leave them out.")
+        places = [self.source, self.validation, self.channels.get("train"), self.channels.get("validation")]
+        check_stream(self.stream, [place for place in places if isinstance(place, str | Path)])
+
+    def at_hand(self, quiet: bool) -> "DataRequest":
+        """Fetch what is on other machines, or prepare to stream it.
+
+        Raises:
+            DataError: it cannot be had.
+        """
+
+        def here(name: str, place: "Place | None") -> "Place | None":
+            if not isinstance(place, str | Path):
+                return place
+            return located(place, stream=self.stream and name in ("train", "validation"), quiet=quiet)
+
+        channels = {name: here(name, place) for name, place in self.channels.items()}
+        roots = [None if root is None else local_path(root, quiet=quiet) for root in self._image_roots]
+        return replace(
+            self,
+            source=here("train", self.source),
+            validation=here("validation", self.validation),
+            channels={name: place for name, place in channels.items() if place is not None},
+            image_root=roots[0],
+            validation_image_root=roots[1],
+            stream=False,
+        )
+
+    @property
+    def _image_roots(self) -> tuple[str | Path | None, str | Path | None]:
+        return self.image_root, self.validation_image_root
 
     @property
     def pipes(self) -> frozenset[str]:
@@ -104,7 +142,8 @@ def open_data(request: DataRequest, *, class_names: tuple[str, ...] | None, num_
         return _open_channels(request, class_names, num_classes, seed)
     assert request.source is not None
     source, validation = request.source, request.validation
-    if validation is None and request.validation_split is None and (folders := find_split_folders(source)):
+    looks_for_splits = validation is None and request.validation_split is None
+    if looks_for_splits and isinstance(source, Path) and (folders := find_split_folders(source)):
         source, validation = folders
         log.info("Found %s and %s", source, validation)
     if validation is not None:

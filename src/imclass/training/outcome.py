@@ -2,14 +2,20 @@
 
 import json
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from imclass import artifact, models
+from imclass.data import PipeChannel, Source
+from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
-from imclass.images import BadImage, BadImages, Preprocessing
+from imclass.images import BadImage, BadImages, Preprocessing, generated_pixels, preprocess
 from imclass.pending_file import PendingFile
 from imclass.training.checkpoint import LAST, Checkpoints, parse_state
 from imclass.training.job import Job
@@ -22,6 +28,7 @@ from imclass.version import VERSION
 log = logging.getLogger(__name__)
 
 BAD_IMAGES = "bad_images.jsonl"
+COMPARED_IMAGES = 16  # on which files of MXNet are compared with the network before they are written
 
 
 def check_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> None:
@@ -108,11 +115,10 @@ def recover_model(output: Path, path: Path) -> bool:
     if progress.best.epoch < 0:
         return False
     names = state.get("class_names")
-    description = describe_model(
-        parse(state["settings"], fine_tuning=True), None if names is None else tuple(names), progress
-    )
-    artifact.save(path, description, load_file(last.parent / progress.best.file))
-    log.info("Wrote %s from the checkpoint of epoch %d", path, description.epoch)
+    settings = parse(state["settings"], fine_tuning=True)
+    description = describe_model(settings, None if names is None else tuple(names), progress)
+    weights = load_file(last.parent / progress.best.file)
+    save_model(path, description, weights, [], settings.artifact_format, lambda: _generated(settings.image_shape))
     return True
 
 
@@ -126,5 +132,71 @@ def write_artifact(
         weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
     description = describe_model(job.settings, job.class_names, progress)
     # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
-    artifact.save(path, description, weights, checkpoints=[] if interrupted else checkpoints.periodic())
+    periodic = [] if interrupted else checkpoints.periodic()
+    save_model(
+        path,
+        description,
+        weights,
+        periodic,
+        job.settings.artifact_format,
+        lambda: compared_pixels(job.validation, job.preprocessing),
+    )
+
+
+def save_model(
+    path: Path,
+    description: artifact.Description,
+    weights: Mapping[str, torch.Tensor],
+    periodic: Sequence[Path],
+    artifact_format: str,
+    images: Callable[[], torch.Tensor],
+) -> None:
+    """Write a model file as `artifact_format` says.
+
+    Args:
+        images: gives those on which a file of MXNet is compared with the network, as `compared_pixels` does.
+    """
+    if artifact_format == "imclass":
+        artifact.save(path, description, weights, checkpoints=periodic)
+    else:
+        own_too = artifact_format == "both"
+        artifact.save_mxnet(path, description, weights, images(), checkpoints=periodic, own_too=own_too)
+        tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
+
+
+def compared_pixels(source: Source | PipeChannel, preprocessing: Preprocessing) -> torch.Tensor:
+    """Images on which a file of MXNet is compared with the network: (N, C, H, W) float32, 0 to 255.
+
+    They are the first of a data set that can be read, `COMPARED_IMAGES` at most, or generated ones where the images
+    came through a pipe and are gone.
+
+    Raises:
+        DataError: not one can be read.
+    """
+    if isinstance(source, PipeChannel):
+        return _generated(preprocessing.image_shape)
+    pixels: list[NDArray[np.uint8]] = []
+    for index in range(len(source)):
+        if len(pixels) == COMPARED_IMAGES:
+            break
+        with suppress(ImageError):  # what validation could not read is listed already
+            pixels.append(preprocess(source[index].image, preprocessing))
+    if not pixels:
+        raise DataError("not one validation image could be read", where=source.name)
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+
+
+def _generated(image_shape: tuple[int, int, int]) -> torch.Tensor:
+    return torch.from_numpy(generated_pixels(image_shape)).float()
+
+
+def tell_epochs(best: int, periodic: Sequence[Path], *, own_too: bool) -> None:
+    """Say which .params file is the best epoch's, when there are several."""
+    epochs = sorted({best, *map(artifact.epoch_of, periodic)})
+    if len(epochs) > 1:
+        opened = "imclass opens the best" if own_too else f"imclass opens the last, {epochs[-1]:04d}"
+        log.info(
+            "The model file holds the .params of epochs %s; the best is %04d, %s",
+            ", ".join(f"{epoch:04d}" for epoch in epochs), best, opened,
+        )  # fmt: skip

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import torch
 
+from imclass.data import PipeChannel
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
@@ -58,6 +59,8 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         history = stack.enter_context(make_history(job, sampler, console, processes))
         history.start(progress)
         interrupted = False
+        if processes.machines == 1:  # several machines could not end after the same step
+            let_pipes_stop(job, lambda: stop.requested)
 
         while not progress.finished:
             epoch = progress.epoch
@@ -101,6 +104,13 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             write_artifact(job, checkpoints, training, progress, model_path, interrupted=interrupted)
     best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
     return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
+
+
+def let_pipes_stop(job: Job, stop_requested: Callable[[], bool]) -> None:
+    """A stop need not wait for a pipe that is silent."""
+    for part in (job.train, job.validation):
+        if isinstance(part, PipeChannel):
+            part.stop_requested = stop_requested
 
 
 def freeze(training: Training, epoch: int) -> None:

@@ -19,7 +19,7 @@ def settle(
     source: Source | PipeChannel,
     *,
     chooses: bool,
-    initial_model: Path | None,
+    initial_model: artifact.Description | None,
     pretrained: Path | None,
     processes: Processes,
 ) -> tuple[Hyperparameters, Path | None]:
@@ -29,7 +29,7 @@ def settle(
         given: raw values by name.
         source: the training images; nothing is chosen from a pipe, which cannot be looked at.
         chooses: choose from the data what is not given, and take pretrained weights where they can be had.
-        initial_model: model file to go on from.
+        initial_model: what the model is that the run goes on from.
         pretrained: weights file that was asked for.
 
     Raises:
@@ -44,8 +44,7 @@ def settle(
         return settings, find_weights(settings, pretrained)
 
     if initial_model:
-        shape = parse(raw, fine_tuning=True).image_shape if "image_shape" in raw else None
-        raw = {**network_of(initial_model, shape), **raw}
+        raw = {**network_of(initial_model), **raw}
     named = parse(raw, fine_tuning=bool(initial_model or pretrained))
     typed = {name: getattr(named, FIELDS[name].attribute) for name in raw if raw[name] is not None}
     facts = look_at(source, on_gpu=processes.device.type == "cuda")
@@ -87,9 +86,8 @@ def announce(settings: Hyperparameters, chosen: Mapping[str, Value]) -> Hyperpar
     return settings
 
 
-def network_of(model: Path, image_shape: tuple[int, int, int] | None) -> dict[str, object]:
-    """The hyperparameters that an earlier model fixes; `image_shape` is for one of MXNet that does not say its own."""
-    description = artifact.read_description(model, image_shape=image_shape)
+def network_of(description: artifact.Description) -> dict[str, object]:
+    """The hyperparameters that an earlier model fixes."""
     fixed: dict[str, object] = {
         "network": description.network,
         "num_layers": description.num_layers,

@@ -1,14 +1,14 @@
 """From what a person typed to a run."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import PipeChannel, find_model, parse_input_data_config
+from imclass.data import PipeChannel, find_model, local_path, parse_input_data_config
 from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
@@ -17,7 +17,14 @@ from imclass.pending_file import remove_left_over
 from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
 from imclass.training.job import Job, Run
-from imclass.training.labels import check_labels, check_width, count_classes
+from imclass.training.labels import (
+    check_labels,
+    check_names_suffice,
+    check_width,
+    count_classes,
+    known_class_names,
+    with_class_count,
+)
 from imclass.training.opening import Data, DataRequest, open_data
 from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
@@ -44,6 +51,8 @@ def train(
     validation_image_root: str | Path | None = None,
     attribute_names: tuple[str, str] | None = None,
     label_format: str = "multi-hot",
+    class_names: Sequence[str] | None = None,
+    stream: bool = False,
     hyperparameters: Mapping[str, object] | None = None,
     resume: bool = False,
     threads: int = 0,
@@ -55,7 +64,8 @@ def train(
 
     Args:
         source: a folder with one folder of images a class, a `.rec` or a folder of them, a `.lst`, or an augmented
-            manifest. Training then starts from the modern recipe, and what is not given is chosen from the data.
+            manifest, or the address of one as text (`s3://`, `gs://`, `https://`). Training then starts from the
+            modern recipe, and what is not given is chosen from the data.
         output: folder for the model file, metrics, events and checkpoints; made when missing.
         validation: images to validate on, of the same kinds; without it a part of `source` is set aside.
         validation_split: that part, between 0 and 1, stratified by class (default 0.2).
@@ -71,6 +81,9 @@ def train(
         validation_image_root: the same for the validation list.
         attribute_names: image and label attribute of a manifest.
         label_format: "multi-hot" or "class-id", for manifests.
+        class_names: names in the order of the class numbers, for data or a model without names; with names of their
+            own, both must agree.
+        stream: read `.rec` addresses while training, rather than fetching them first.
         hyperparameters: by name, as strings or values. `recipe=sagemaker` starts from the original's defaults.
         resume: go on from the last checkpoint in `output`, if there is one.
         threads: decoding threads, 0 for one a core.
@@ -87,42 +100,51 @@ def train(
     channel_settings = parse_input_data_config(input_data_config or {})
     types = {name: one.content_type for name, one in channel_settings.items() if one.content_type is not None}
     request = DataRequest(
-        source=_path(source),
-        validation=_path(validation),
+        source=_place(source),
+        validation=_place(validation),
         validation_split=validation_split,
-        channels={name: Path(path) for name, path in (channels or {}).items()},
+        channels=dict(channels or {}),
         content_types={**types, **(content_types or {})},
         channel_settings=channel_settings,
         pipe_deadline=pipe_deadline,
-        image_root=_path(image_root),
-        validation_image_root=_path(validation_image_root),
+        image_root=image_root,
+        validation_image_root=validation_image_root,
         attribute_names=attribute_names,
         label_format=label_format,
+        stream=stream,
     )
     most_threads = thread_count(threads)
     if str(output) == "":
         raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
+    values = with_class_count(hyperparameters or {}, class_names)
+    given = with_recipe(values, "sagemaker" if channels else "modern")
+    goes_on = "model" in request.channels or model is not None
+    typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
+    # Before the processes join: these wait for each other with a deadline, and a download may take longer.
+    request = request.at_hand(quiet)
+    model, pretrained = (None if place is None else local_path(place, quiet=quiet) for place in (model, pretrained))
     with (
         join(device) as processes,
         console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
         ExitStack() as stack,
     ):
-        given = with_recipe(hyperparameters or {}, "sagemaker" if channels else "modern")
-        initial_model = find_model(request.channels["model"]) if "model" in request.channels else _path(model)
-        typed = parse(given, fine_tuning=bool(initial_model or pretrained))  # all that is wrong, before data is read
+        initial_model = model_of(request) or model
         # The model's own shape counts where it says one; models of MXNet may not.
         shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
         old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
-        known = old.class_names if old else None
+        known = known_class_names(class_names, typed.num_classes, old, initial_model)
+        check_family(typed, old, pretrained)
         prepare_output(output, resume, processes)
         resumes = resume and processes.any((output / LAST).exists())
         if resumes:
             # What was settled when the run began still holds, except for what is typed otherwise now.
-            typed = parse({**saved_settings(output, processes), **_set(hyperparameters or {})}, fine_tuning=True)
+            typed = parse({**saved_settings(output, processes), **_set(values)}, fine_tuning=True)
         if request.pipes:
             check_pipe_settings(typed, trains_on_pipe="train" in request.pipes)
         data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
+        if class_names is not None:
+            check_names_suffice(class_names, *data.sources)
         seat(data.parts, processes, stack)
         settings, weights = typed, None
         if not resumes:
@@ -130,11 +152,11 @@ def train(
                 given,
                 data.train,
                 chooses=not channels and typed.recipe == "modern",
-                initial_model=initial_model,
-                pretrained=_path(pretrained),
+                initial_model=old,
+                pretrained=pretrained,
                 processes=processes,
             )
-        settings = fill_in(settings, data, weights, initial_model)
+        settings = fill_in(settings, data, weights, old)
         job = Job(
             train=data.train,
             validation=data.validation,
@@ -181,7 +203,9 @@ def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
             remove_left_over(folder)
 
 
-def fill_in(settings: Hyperparameters, data: Data, weights: Path | None, initial_model: Path | None) -> Hyperparameters:
+def fill_in(
+    settings: Hyperparameters, data: Data, weights: Path | None, initial_model: artifact.Description | None
+) -> Hyperparameters:
     """Add what the data tells, check all labels, settle the network family.
 
     Raises:
@@ -244,14 +268,41 @@ def agree(job: Job, processes: Processes) -> None:
         )
 
 
-def _family(settings: Hyperparameters, weights: Path | None, initial_model: Path | None) -> str:
+def check_family(settings: Hyperparameters, initial_model: artifact.Description | None, weights: Path | None) -> None:
+    """Refuse, before data is read, a start from which no file of MXNet can come.
+
+    Raises:
+        UserError: the model or the weights to start from are not of the original's family.
+    """
+    if settings.artifact_format == "imclass":
+        return
+    family = _family(settings, weights, initial_model)
+    if family != artifact.MXNET_NETWORK:
+        raise UserError(
+            f"artifact_format={settings.artifact_format} needs a {artifact.MXNET_NETWORK}, the original's network, "
+            f"and the run would start from a {family}",
+            where=None if weights is None else str(weights),
+            fix="Start from another model, from random weights, or leave artifact_format out.",
+        )
+
+
+def _family(settings: Hyperparameters, weights: Path | None, initial_model: artifact.Description | None) -> str:
     if settings.network != "auto":
         return settings.network
     if weights:
         return models.family_of(weights)
-    if initial_model is None:
-        return "resnet_v2"
-    return artifact.read_description(initial_model, image_shape=settings.image_shape).network
+    return "resnet_v2" if initial_model is None else initial_model.network
+
+
+def model_of(request: DataRequest) -> Path | None:
+    """The model in the channel of that name, if there is one."""
+    place = request.channels.get("model")
+    return find_model(place) if isinstance(place, Path) else None
+
+
+def _place(place: str | Path | None) -> str | Path | None:
+    """An address stays text; a path becomes one, so that "" is no place."""
+    return place if place is None or "://" in str(place) else Path(place)
 
 
 def _path(path: str | Path | None) -> Path | None:

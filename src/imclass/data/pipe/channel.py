@@ -27,7 +27,7 @@ from imclass.data.pipe.dealing import (
     share_of_pass,
     shuffled,
 )
-from imclass.data.pipe.fifo import open_fifo
+from imclass.data.pipe.fifo import WaitGivenUp, open_fifo
 from imclass.data.pipe.messages import (
     Kind,
     Share,
@@ -89,6 +89,8 @@ class PipeChannel:
 
     Attributes:
         counted: samples of this host's last FIFO that was read to its end; None before.
+        stop_requested: asked while the process that reads waits for a FIFO; a pass then ends early, for all processes
+            of the host after the same round.
     """
 
     class_names: tuple[str, ...] | None = None
@@ -109,6 +111,7 @@ class PipeChannel:
         self.is_sharded = is_sharded
         self.deadline_seconds = deadline_seconds
         self.counted: int | None = None
+        self.stop_requested: Callable[[], bool] = lambda: False
         self._wrapped = wrapped
         self._seat = Seat()
         self._address = ""
@@ -166,7 +169,10 @@ class PipeChannel:
     def key_of(self, sample: Sample) -> str:
         """Name an unreadable sample: the same image keeps its first name wherever it comes in later passes."""
         digest = hashlib.blake2b(sample.image, digest_size=16, key=sample.label.tobytes()[:64]).digest()
-        return self._keys.setdefault(digest, sample.key)
+        if digest not in self._keys:
+            is_taken = sample.key in self._keys.values()  # where a platform shuffles, a place holds many images
+            self._keys[digest] = f"{sample.key} {digest.hex()[:8]}" if is_taken else sample.key
+        return self._keys[digest]
 
     def _receive(self, one: Pass, began: int, gives_up: GivesUp) -> Generator[Share]:
         """The shares of a process that does not read itself."""
@@ -188,21 +194,18 @@ class PipeChannel:
             if self._listener:
                 outlets = stack.enter_context(self._listener.outlets(began, gives_up))
             try:
-                yield from self._deal(one, outlets, gives_up)
+                yield from self._deal(one, outlets, lambda: gives_up() or self.stop_requested())
+            except WaitGivenUp:
+                if gives_up():
+                    raise
+                outlets.send_all(end_message(0))
             except DataError as error:
                 outlets.send_all(error_message(error))
                 raise
 
     def _deal(self, one: Pass, outlets: Outlets, gives_up: GivesUp) -> Generator[Share]:
-        share_of_host = None
-        if one.samples is not None:
-            share_of_host = share_of_pass(one.samples, self._seat, is_sharded=self.is_sharded)
-        limit = None if share_of_host is None else len(share_of_host)
-        first_index = 0 if share_of_host is None else share_of_host.start
-        samples = self._samples(limit, one.rules, outlets, gives_up)
-        order = order_generator(one.seed, one.number, self._seat.host if self.is_sharded else 0)
-        ordered = shuffled(enumerate(samples, start=first_index), one.shuffle_buffer, order)
-
+        """Deal the samples of a pass out, round after round: send the others theirs, yield what is for this process."""
+        ordered = self._in_order(one, outlets, gives_up)
         length = round_length(one.batch_size, self._seat, is_sharded=self.is_sharded)
         places = places_of_round(one.batch_size, self._seat, is_sharded=self.is_sharded)
         dealt = 0
@@ -225,6 +228,16 @@ class PipeChannel:
     def _count(self, one: Pass, dealt: int) -> None:
         if one.samples is None:
             self.counted = dealt
+
+    def _in_order(self, one: Pass, outlets: Outlets, gives_up: GivesUp) -> Iterator[tuple[int, Sample]]:
+        """The samples that this host's pipe gives to a pass, shuffled, each with its place in the pass."""
+        generator = order_generator(one.seed, one.number, self._seat.host if self.is_sharded else 0)
+        if one.samples is None:
+            samples = enumerate(self._samples(None, one.rules, outlets, gives_up))
+        else:
+            share = share_of_pass(one.samples, self._seat, is_sharded=self.is_sharded)
+            samples = enumerate(self._samples(len(share), one.rules, outlets, gives_up), start=share.start)
+        return shuffled(samples, one.shuffle_buffer, generator)
 
     def _samples(self, limit: int | None, rules: LabelRules, outlets: Outlets, gives_up: GivesUp) -> Iterator[Sample]:
         """Yield the samples of the next FIFO, or of as many as it takes to have `limit`."""

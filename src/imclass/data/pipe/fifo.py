@@ -22,7 +22,7 @@ from imclass.errors import DataError
 LOOK_AGAIN_SECONDS = 0.05  # between two looks for a FIFO that does not exist yet
 STOP_SECONDS = 0.2  # longest time until a wait sees that it is to be given up
 BUFFER_BYTES = 1 << 20
-GZIP_SIGNATURE = b"\x1f\x8b"
+GZIP_FIRST_BYTE = b"\x1f"  # RecordIO begins with another one; to wait for the second could be to wait long
 
 
 class WaitGivenUp(Exception):  # noqa: N818  (no error: nobody needs the data any more)
@@ -53,7 +53,7 @@ def open_fifo(path: Path, deadline_seconds: float, gives_up: Callable[[], bool] 
     _wait_for(path, began + deadline_seconds, deadline_seconds, gives_up)
     raw = FifoBytes(path, deadline_seconds, gives_up, began)
     with io.BufferedReader(raw, BUFFER_BYTES) as stream:
-        if stream.peek(len(GZIP_SIGNATURE)).startswith(GZIP_SIGNATURE):
+        if stream.peek(1).startswith(GZIP_FIRST_BYTE):
             with (
                 Decompressed(cast(IO[bytes], stream), path) as decompressed,
                 io.BufferedReader(decompressed, BUFFER_BYTES) as buffered,
