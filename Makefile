@@ -14,12 +14,13 @@ FUZZ_TARGETS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-mxnet lint bench bench-packing fuzz clean
+.PHONY: help demo test test-mxnet test-container lint bench bench-packing fuzz clean
 
 help:
 	@echo "make demo    make a small data set, train on it, measure the model, predict an image (under 3 minutes)"
 	@echo "make test    run the tests"
 	@echo "make test-mxnet   let MXNet 1.9.1 run what imclass writes (Linux on x86-64, Python 3.8 to 3.11)"
+	@echo "make test-container   take the steps of the Dockerfile in a clean virtual environment, train and serve there"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   time reading, decoding and augmenting; BENCH_SOURCE=photos times your own images"
 	@echo "make bench-packing PHOTOS=photos   time packing and reading RecordIO beside MXNet 1.9.1"
@@ -44,6 +45,9 @@ $(MXNET_VENV)/.installed:
 
 test-mxnet: $(INSTALLED) $(MXNET_VENV)/.installed
 	IMCLASS_MXNET_PYTHON=$(MXNET_VENV)/bin/python $(BIN)/python -m pytest tests/artifact/test_with_mxnet.py
+
+test-container: $(INSTALLED)
+	IMCLASS_TEST_INSTALL=1 $(BIN)/python -m pytest tests/sagemaker/test_image.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

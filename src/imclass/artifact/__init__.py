@@ -4,6 +4,7 @@ from imclass.artifact.description import Description, Normalisation, epoch_of, s
 from imclass.artifact.mxnet import MXNET_NETWORK
 from imclass.artifact.mxnet_writer import MXNET_DTYPES, save_mxnet
 from imclass.artifact.reader import load, read, read_description
+from imclass.artifact.unpacking import unpack
 from imclass.artifact.writer import save
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "save",
     "save_mxnet",
     "supplemented",
+    "unpack",
 ]

@@ -91,6 +91,23 @@ def member_names(path: Path, limit: int) -> Iterator[str]:
             yield from (name for name, _ in _members(stream, path, limit))
 
 
+def file_pieces(path: Path, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The bytes of every file of an archive, in pieces, each with the name of its file; an empty file is one piece.
+
+    Raises:
+        ArtifactError: as `read_members`, or a file is there twice.
+    """
+    names = set()
+    with _unpacked(path) as stream:
+        for name, size in _members(stream, path, limit):
+            if name in names:
+                raise _twice(path, name)
+            names.add(name)
+            yield name, b""
+            for piece in stream.chunks(size):
+                yield name, piece
+
+
 def read_small(path: Path, wanted: Callable[[str], bool], limit: int) -> tuple[tuple[str, ...], dict[str, bytes]]:
     """Names of all files, and the bytes of those that are wanted, in one reading to the end.
 

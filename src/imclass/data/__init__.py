@@ -1,6 +1,6 @@
 """Data sets as bytes and labels: RecordIO, lists, augmented manifests and class folders behind one `Source`."""
 
-from imclass.data.channel_settings import ChannelSettings, parse_input_data_config
+from imclass.data.channel_settings import ChannelSettings, parse_input_data_config, read_input_data_config
 from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
@@ -44,6 +44,7 @@ __all__ = [
     "pack_image",
     "parse_input_data_config",
     "read_class_names",
+    "read_input_data_config",
     "read_records",
     "split",
     "unpack_image",

@@ -8,9 +8,11 @@
 All keys may be missing, and keys of newer platforms do no harm.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
+from pathlib import Path
 
 from imclass.data.names import nearest
 from imclass.errors import DataError, listing
@@ -21,6 +23,10 @@ CHOICES = {
     "S3DistributionType": ("FullyReplicated", "ShardedByS3Key"),
     "RecordWrapperType": ("None", "RecordIO"),
 }
+
+_FORM = 'Write an object for each channel, for example {"train": {"TrainingInputMode": "Pipe"}}.'
+
+Config = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,23 @@ def parse_content_type(text: str) -> ContentType:
     message["Content-Type"] = " ".join(text.split())
     (media_type, _), *parameters = message.get_params(failobj=[("", "")])
     return ContentType(media_type.strip().lower(), {name.lower(): value for name, value in parameters})
+
+
+def read_input_data_config(path: Path) -> Config:
+    """Read a file with an object of settings for each channel; `parse_input_data_config` looks into them.
+
+    Raises:
+        DataError: no such file, or it holds something else.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"this is not JSON: {error}", where=str(path), fix=_FORM) from error
+    if not isinstance(config, dict) or not all(isinstance(value, dict) for value in config.values()):
+        raise DataError("this is not an object of objects", where=str(path), fix=_FORM)
+    return config
 
 
 def parse_input_data_config(

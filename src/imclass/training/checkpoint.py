@@ -34,11 +34,14 @@ CHANGEABLE = frozenset(
 class Checkpoints:
     """The checkpoints folder of one run. Only rank 0 writes."""
 
-    def __init__(self, output: Path, settings: dict[str, str], data: str) -> None:
+    def __init__(
+        self, output: Path, settings: dict[str, str], data: str, class_names: tuple[str, ...] | None = None
+    ) -> None:
         self.folder = output / "checkpoints"
         self.last = output / LAST
         self.settings = settings
         self.data = data
+        self.class_names = class_names
 
     def save(self, training: Training, progress: Progress) -> None:
         """Write the state of a run. Call it on rank 0 only."""
@@ -47,6 +50,7 @@ class Checkpoints:
             "format": FORMAT,
             "settings": self.settings,
             "data": self.data,
+            "class_names": None if self.class_names is None else list(self.class_names),
             "progress": progress.to_dict(),
             "model": training.model.state_dict(),
             "optimizer": training.optimizer.state_dict(),
@@ -143,8 +147,17 @@ def _read_state(path: Path, processes: Processes) -> dict[str, Any] | None:
         distributed.broadcast_object_list(content, src=0)
     if content[0] is None:
         return None
+    return parse_state(content[0], path)
+
+
+def parse_state(content: bytes, path: Path) -> dict[str, Any]:
+    """The state in the bytes of `last.pt`.
+
+    Raises:
+        ArtifactError: it is damaged, or of another format.
+    """
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(content[0]), map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:
         raise ArtifactError(
             f"the checkpoint cannot be read: {error}",

@@ -2,6 +2,8 @@
 
 import logging
 
+import numpy as np
+
 from imclass.data import PipeChannel, Source
 from imclass.hyperparameters import to_strings, warnings_of
 from imclass.training.job import Job
@@ -17,13 +19,18 @@ def amount(source: Source | PipeChannel) -> str:
     return "a pipe of" if isinstance(source, PipeChannel) else str(len(source))
 
 
+def data_type(precision_dtype: str) -> str:
+    """As the original prints it; of bfloat16, which it does not know, just the name."""
+    return f"<class 'numpy.{precision_dtype}'>" if precision_dtype in np.sctypeDict else precision_dtype
+
+
 def describe(job: Job, processes: Processes) -> None:
     """Log the settings."""
     settings = job.settings
     original.info("use_pretrained_model: %d", bool(job.pretrained))
     original.info("multi_label: %d", settings.multi_label)
     original.info("---- Parameters ----")
-    original.info("data type: %s", settings.precision_dtype)
+    original.info("data type: %s", data_type(settings.precision_dtype))
     if settings.resize:
         original.info("image resize size: %d", settings.resize)
     # The original's words for what is not set.

@@ -2,21 +2,22 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
-from imclass import artifact
+from imclass import artifact, models
 from imclass.data import PipeChannel, Source
 from imclass.errors import DataError, ImageError
-from imclass.hyperparameters import to_strings
+from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import BadImage, BadImages, Preprocessing, generated_pixels, preprocess
 from imclass.pending_file import PendingFile
-from imclass.training.checkpoint import Checkpoints
+from imclass.training.checkpoint import LAST, Checkpoints, parse_state
 from imclass.training.job import Job
 from imclass.training.piping import count_samples
 from imclass.training.process_group import Processes
@@ -64,42 +65,102 @@ def write_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
         log.warning("%d unreadable images are listed in %s", len(entries), path)
 
 
-def write_artifact(
-    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
-) -> None:
-    """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
-    settings = job.settings
-    if progress.best.epoch >= 0:
-        weights = checkpoints.load_weights(progress.best.file)
-        metrics = progress.metrics[progress.best.epoch]
-    else:
-        weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
-        metrics = {}
-    mean, std = training.model.normalisation  # type: ignore[misc]
-    description = artifact.Description(
-        network=job.network,
+def describe_model(
+    settings: Hyperparameters, class_names: tuple[str, ...] | None, progress: Progress
+) -> artifact.Description:
+    """What the weights of a run's best epoch are of.
+
+    Args:
+        settings: complete, with num_classes and the family of the network.
+    """
+    assert settings.num_classes is not None
+    with torch.device("meta"):
+        network = models.build(settings.network, settings.num_layers, settings.image_shape, settings.num_classes)
+    mean, std = network.normalisation
+    preprocessing = Preprocessing(settings.image_shape, settings.resize, settings.resize_mode)
+    return artifact.Description(
+        network=settings.network,
         num_layers=settings.num_layers,
         image_shape=settings.image_shape,
-        num_classes=job.num_classes,
-        class_names=job.class_names,
+        num_classes=settings.num_classes,
+        class_names=class_names,
         multi_label=settings.multi_label,
         normalisation=artifact.Normalisation(mean=mean, std=std),
         resize=settings.resize,
         resize_mode=settings.resize_mode,
-        fill_value=job.preprocessing.fill_value,
+        fill_value=preprocessing.fill_value,
         hyperparameters=to_strings(settings),
-        metrics=metrics,
+        metrics=progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {},
         epoch=progress.best.epoch + 1,
         imclass_version=VERSION,
     )
+
+
+def recover_model(output: Path, path: Path) -> bool:
+    """Write the model file of a run that was ended before it could: the weights of its best epoch so far.
+
+    Args:
+        output: the run's folder.
+        path: the model file to write.
+
+    Returns:
+        False when not one epoch was completed.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged, or the file cannot be written.
+    """
+    last = output / LAST
+    state = parse_state(last.read_bytes(), last) if last.exists() else {}
+    progress = Progress.from_dict(state["progress"]) if state else Progress()
+    if progress.best.epoch < 0:
+        return False
+    names = state.get("class_names")
+    settings = parse(state["settings"], fine_tuning=True)
+    description = describe_model(settings, None if names is None else tuple(names), progress)
+    weights = load_file(last.parent / progress.best.file)
+    save_model(path, description, weights, [], settings.artifact_format, lambda: _generated(settings.image_shape))
+    return True
+
+
+def write_artifact(
+    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
+) -> None:
+    """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
+    if progress.best.epoch >= 0:
+        weights = checkpoints.load_weights(progress.best.file)
+    else:
+        weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
+    description = describe_model(job.settings, job.class_names, progress)
     # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
     periodic = [] if interrupted else checkpoints.periodic()
-    if settings.artifact_format == "imclass":
+    save_model(
+        path,
+        description,
+        weights,
+        periodic,
+        job.settings.artifact_format,
+        lambda: compared_pixels(job.validation, job.preprocessing),
+    )
+
+
+def save_model(
+    path: Path,
+    description: artifact.Description,
+    weights: Mapping[str, torch.Tensor],
+    periodic: Sequence[Path],
+    artifact_format: str,
+    images: Callable[[], torch.Tensor],
+) -> None:
+    """Write a model file as `artifact_format` says.
+
+    Args:
+        images: gives those on which a file of MXNet is compared with the network, as `compared_pixels` does.
+    """
+    if artifact_format == "imclass":
         artifact.save(path, description, weights, checkpoints=periodic)
     else:
-        own_too = settings.artifact_format == "both"
-        images = compared_pixels(job.validation, job.preprocessing)
-        artifact.save_mxnet(path, description, weights, images, checkpoints=periodic, own_too=own_too)
+        own_too = artifact_format == "both"
+        artifact.save_mxnet(path, description, weights, images(), checkpoints=periodic, own_too=own_too)
         tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
 
@@ -114,7 +175,7 @@ def compared_pixels(source: Source | PipeChannel, preprocessing: Preprocessing) 
         DataError: not one can be read.
     """
     if isinstance(source, PipeChannel):
-        return torch.from_numpy(generated_pixels(preprocessing.image_shape)).float()
+        return _generated(preprocessing.image_shape)
     pixels: list[NDArray[np.uint8]] = []
     for index in range(len(source)):
         if len(pixels) == COMPARED_IMAGES:
@@ -124,6 +185,10 @@ def compared_pixels(source: Source | PipeChannel, preprocessing: Preprocessing) 
     if not pixels:
         raise DataError("not one validation image could be read", where=source.name)
     return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+
+
+def _generated(image_shape: tuple[int, int, int]) -> torch.Tensor:
+    return torch.from_numpy(generated_pixels(image_shape)).float()
 
 
 def tell_epochs(best: int, periodic: Sequence[Path], *, own_too: bool) -> None:

@@ -69,7 +69,8 @@ def build_model(job: Job) -> nn.Module:
     model = models.build(job.network, settings.num_layers, settings.image_shape, job.num_classes)
     models.initialise(model, torch.Generator().manual_seed(settings.seed))
     if job.pretrained:
-        log.info("Using pretrained model for initializing weights and transfer learning: %s", job.pretrained)
+        log.info("Using pretrained model for initializing weights and transfer learning.")
+        log.info("The weights are those of %s", job.pretrained)
         report = models.load_pretrained(model, job.pretrained)
         log.info("Loaded %d tensors: %s", len(report.loaded), ", ".join(report.loaded))
         log.info("Skipped in the file: %s", ", ".join(report.skipped) or "none")

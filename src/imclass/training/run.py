@@ -48,7 +48,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         training = prepare(job, processes)
         describe(job, processes)
         sampler = make_sampler(job, training)
-        checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job))
+        checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job), job.class_names)
         progress = resume(job, checkpoints, training, sampler)
         stopping = EarlyStopping.of(job.settings)
         stopping.best, stopping.epochs_without_improvement = progress.stopping_best, progress.epochs_without_improvement
