@@ -38,7 +38,7 @@ import torch
 
 from imclass import artifact
 from imclass.images import available_cores
-from imclass.inference import Predictor, convert_to_mxnet
+from imclass.inference import Predictor, convert
 from imclass.inference.serving.backends import BACKENDS, LoadedModel
 from imclass.inference.serving.choosing import generated_images
 from load import Connection, Result, closed_loop, open_loop, run
@@ -136,7 +136,7 @@ def mxnet_images_per_second(arguments: argparse.Namespace) -> float:
     description = artifact.read_description(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder, "model.tar.gz")
-        convert_to_mxnet(arguments.model, converted)
+        convert(arguments.model, converted, "mxnet")
         with tarfile.open(converted) as archive:
             archive.extractall(folder, filter="data")
         [symbol] = Path(folder).glob("*-symbol.json")
