@@ -1,6 +1,6 @@
 """Serving over HTTP beside the bare predictor, LitServe and MXNet, in one run.
 
-    python bench/serving.py MODEL PHOTOS [--seconds 10] [--rounds 3] [--clients 1,8,64] [--precision bfloat16]
+    python bench/serving.py MODEL PHOTOS [--seconds 10] [--rounds 3] [--clients 1,8,64] [--precision bfloat16] [--device cpu]
         [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
 
 MODEL is a model.tar.gz, PHOTOS a folder with JPEG files. Prints
@@ -37,6 +37,7 @@ import numpy as np
 import torch
 
 from imclass import artifact
+from imclass.device import choose_device
 from imclass.images import available_cores
 from imclass.inference import Predictor, convert
 from imclass.inference.serving.backends import BACKENDS, LoadedModel
@@ -48,9 +49,9 @@ START_SECONDS = 120
 MOST_PHOTOS = 256
 
 
-def bare_predictor(model: Path, bodies: Sequence[bytes], seconds: float) -> float:
+def bare_predictor(model: Path, device: str, bodies: Sequence[bytes], seconds: float) -> float:
     """Images/s of `Predictor.predict_batches`, from bytes to probabilities."""
-    predictor = Predictor.load(model, device="cpu")
+    predictor = Predictor.load(model, device=device)
     predictor.predict(bodies[:64])
     many = list(bodies) * 1000
     began, answered = time.perf_counter(), 0
@@ -66,7 +67,7 @@ def bare_backend(arguments: argparse.Namespace, seconds: float) -> float:
     description, network = artifact.load(arguments.model)
     max_batch = arguments.max_batch
     kind = BACKENDS[arguments.backend]
-    backend = kind.open(LoadedModel(description, network), torch.device("cpu"), arguments.precision, max_batch)
+    backend = kind.open(LoadedModel(description, network), choose_device(arguments.device), arguments.precision, max_batch)
     pixels = np.resize(generated_images(description.image_shape), (max_batch, *_height_width_channels(description)))
     backend.predict(pixels)
     began, batches = time.perf_counter(), 0
@@ -109,8 +110,8 @@ def port_when_ready(log: str) -> int | None:
 @contextmanager
 def imclass_server(arguments: argparse.Namespace) -> Iterator[Callable[[], Connection]]:
     """`imclass serve`, as something that makes connections to it."""
-    command = [sys.executable, "-m", "imclass", "serve", arguments.model, "--port", 0, "--device", "cpu", "--max-batch"]
-    command += [arguments.max_batch, "--backend", arguments.backend, "--precision", arguments.precision]
+    command = [sys.executable, "-m", "imclass", "serve", arguments.model, "--port", 0, "--device", arguments.device]
+    command += ["--max-batch", arguments.max_batch, "--backend", arguments.backend, "--precision", arguments.precision]
     with started(command, port_when_ready) as (_, port):
         yield partial(Connection, "127.0.0.1", port, "/invocations")
 
@@ -187,7 +188,7 @@ def measure(arguments: argparse.Namespace, bodies: Sequence[bytes], table: Table
         for connect, content in servers.values():
             run(closed_loop(connect, content, max(arguments.clients), 2.0))  # meets every batch size
         for _ in range(arguments.rounds):
-            table.add("predictor alone, float32", bare_predictor(arguments.model, bodies, seconds))
+            table.add("predictor alone, float32", bare_predictor(arguments.model, arguments.device, bodies, seconds))
             table.add("backend alone", bare_backend(arguments, seconds))
             for clients in arguments.clients:
                 for name, (connect, content) in servers.items():
@@ -214,6 +215,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--clients", type=numbers, default=[1, 8, 64])
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--max-batch", type=int, default=16)
     parser.add_argument("--litserve-port", type=int, default=18123)
     parser.add_argument("--litserve-python", type=Path)

@@ -15,9 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-import boto3
-from botocore.config import Config
-
 KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret"}
 START_SECONDS = 60.0
 
@@ -53,6 +50,9 @@ class Bucket:
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
+        import boto3  # here, so that other tests run where it is not installed
+        from botocore.config import Config
+
         self.client = boto3.client(
             "s3",
             endpoint_url=self.url,
