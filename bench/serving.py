@@ -1,7 +1,7 @@
 """Serving over HTTP beside the bare predictor, LitServe and MXNet, in one run.
 
-    python bench/serving.py MODEL PHOTOS [--seconds 10] [--rounds 3] [--clients 1,8,64] [--precision bfloat16] [--device cpu]
-        [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
+    python bench/serving.py MODEL PHOTOS [--seconds 10] [--rounds 3] [--clients 1,8,64] [--precision bfloat16]
+        [--device cpu] [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
 
 MODEL is a model.tar.gz, PHOTOS a folder with JPEG files. Prints
 
@@ -34,7 +34,6 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
-import torch
 
 from imclass import artifact
 from imclass.device import choose_device
@@ -67,7 +66,8 @@ def bare_backend(arguments: argparse.Namespace, seconds: float) -> float:
     description, network = artifact.load(arguments.model)
     max_batch = arguments.max_batch
     kind = BACKENDS[arguments.backend]
-    backend = kind.open(LoadedModel(description, network), choose_device(arguments.device), arguments.precision, max_batch)
+    loaded, device = LoadedModel(description, network), choose_device(arguments.device)
+    backend = kind.open(loaded, device, arguments.precision, max_batch)
     pixels = np.resize(generated_images(description.image_shape), (max_batch, *_height_width_channels(description)))
     backend.predict(pixels)
     began, batches = time.perf_counter(), 0
