@@ -33,7 +33,9 @@ class Connection:
         return self._head + str(length).encode() + b"\r\n\r\n"
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer; connects when there is no connection."""
+        """Status and body of the answer; connects when there is no connection, or the server has closed it."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.drop()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self.host, self.port)
         reader, writer = self._streams

@@ -216,7 +216,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--max-batch", type=int, default=8)
     parser.add_argument("--litserve-port", type=int, default=18123)
     parser.add_argument("--litserve-python", type=Path)
     parser.add_argument("--mxnet-python", type=Path)

@@ -37,7 +37,7 @@ class Soak:
         self._random = random.Random(seed)
         self._idle: list[Connection] = []
         self.counts: Counter[tuple[str, int]] = Counter()
-        self.lost: list[str] = []
+        self.lost: Counter[str] = Counter()
         self.result = Result()
 
     async def run(self, rate: float, seconds: float) -> None:
@@ -70,7 +70,7 @@ class Soak:
             status, content = await connection.post(body)
             json.loads(content)
         except (OSError, EOFError, ValueError, TimeoutError) as error:
-            self.lost.append(f"{kind}: {error!r}")
+            self.lost[f"{kind}: {error!r}"] += 1
             connection.drop()
             return
         self.counts[kind, status] += 1
@@ -91,7 +91,7 @@ class Soak:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT)
             self.counts["slow", int(head.split(b" ", 2)[1])] += 1
         except (OSError, EOFError, TimeoutError) as error:
-            self.lost.append(f"slow: {error!r}")
+            self.lost[f"slow: {error!r}"] += 1
         finally:
             writer.transport.abort()
 
@@ -154,6 +154,7 @@ def judged(soak: Soak, memory: list[float], output: Path | None) -> int:
         "unexpected": {f"{kind} {status}": count for (kind, status), count in wrong.items()},
         "latency": soak.result.row(),
         "memory_mib": {"start": memory[0], "settled": settled, "end": end},
+        "memory_on_the_way_mib": memory[:: len(memory) // 10 or 1],
     }
     print(json.dumps(rows, indent=1))
     if output:

@@ -94,7 +94,7 @@ def command(
             metavar="N",
             min=1,
             max=1024,
-            help="Most images of a batch (16 on a CPU, 64 on a GPU).",
+            help="Most images of a batch (8 on a CPU, 64 on a GPU).",
             show_default=False,
             rich_help_panel=_COMPUTING,
         ),
