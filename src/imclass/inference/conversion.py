@@ -53,7 +53,7 @@ def convert(
 
     Args:
         model: any form that `imclass.load` takes.
-        output: the file to write; one that is there already is replaced. Its name ends in `.onnx`, `.xml` (openvino,
+        output: the file to write; one that is there already is replaced, but never the model itself. Its name ends in `.onnx`, `.xml` (openvino,
             the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually `model.tar.gz`.
         to: one of `TARGETS`.
         images: paths, encoded files or arrays on which the answers are compared, at most `MOST_IMAGES` of them;
@@ -63,12 +63,13 @@ def convert(
         dtype: of the weights: float32, or float16 for mxnet.
 
     Raises:
-        ArtifactError: the model cannot be opened or not be written so, or what would be written answers otherwise.
+        ArtifactError: the model cannot be opened or not be written so, would be replaced, or what would be written
+            answers otherwise.
         ImageError: an image cannot be read.
         UserError: a package is missing, or there is no such target or type.
     """
     path = Path(output)
-    _check_request(path, to, dtype)
+    _check_request(Path(model), path, to, dtype)
     description, network = artifact.load(Path(model), image_shape=image_shape)
     description = artifact.supplemented(description, os.fspath(model), class_names=class_names, image_shape=image_shape)
     pixels = _pixels(description, images)
@@ -80,7 +81,7 @@ def convert(
     return Conversion(files, len(pixels), difference, ())
 
 
-def _check_request(path: Path, to: str, dtype: str) -> None:
+def _check_request(model: Path, path: Path, to: str, dtype: str) -> None:
     """Refuse what would fail only after the work is done."""
     if to not in TARGETS:
         raise UserError(f"there is no format {to!r}", where="to", fix=f"Choose one of {', '.join(TARGETS)}.")
@@ -94,6 +95,12 @@ def _check_request(path: Path, to: str, dtype: str) -> None:
         FORMATS[to].check(path)
     if not path.parent.is_dir():
         raise ArtifactError("there is no such folder", where=str(path.parent), fix="Make it first.")
+    if path.exists() and model.exists() and path.samefile(model):
+        raise ArtifactError(
+            "this is the model to convert, and other formats keep less of it",
+            where=str(path),
+            fix="Give the output another name.",
+        )
 
 
 def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> NDArray[np.uint8]:
