@@ -76,7 +76,7 @@ def convert(
     if to == MXNET:
         compared = torch.from_numpy(pixels).float()
         difference = artifact.save_mxnet(path, description, network.state_dict(), compared, dtype=dtype)
-        return Conversion((path,), len(pixels), difference, tuple(_left_out(description)))
+        return Conversion((path,), len(pixels), difference, artifact.left_out_by_mxnet(description))
     files, difference = export(path, FORMATS[to], description, network, pixels)
     return Conversion(files, len(pixels), difference, ())
 
@@ -115,15 +115,3 @@ def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> 
         )
         return np.stack([prepare(image, preprocessing) for image in chosen]).transpose(0, 3, 1, 2)
     return generated_pixels(description.image_shape)
-
-
-def _left_out(description: artifact.Description) -> list[str]:
-    left_out = []
-    if description.class_names:
-        left_out.append("class names: outputs are numbered")
-    if (description.resize_mode, description.resize) != ("stretch", None):
-        left_out.append(
-            f"preparation of images (resize {description.resize or 'none'}, {description.resize_mode}): "
-            "the original stretches them to the image shape"
-        )
-    return left_out

@@ -100,6 +100,8 @@ def write_artifact(
         own_too = settings.artifact_format == "both"
         images = compared_pixels(job.validation, job.preprocessing)
         artifact.save_mxnet(path, description, weights, images, checkpoints=periodic, own_too=own_too)
+        for words in () if own_too else artifact.left_out_by_mxnet(description):
+            log.warning("Not in the model file: %s; artifact_format=both keeps it", words)
         tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
 
