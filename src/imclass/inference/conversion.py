@@ -53,8 +53,9 @@ def convert(
 
     Args:
         model: any form that `imclass.load` takes.
-        output: the file to write; one that is there already is replaced, but never the model itself. Its name ends in `.onnx`, `.xml` (openvino,
-            the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually `model.tar.gz`.
+        output: the file to write; one that is there already is replaced, but never the model itself. Its name ends in
+            `.onnx`, `.xml` (openvino, the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually
+            `model.tar.gz`.
         to: one of `TARGETS`.
         images: paths, encoded files or arrays on which the answers are compared, at most `MOST_IMAGES` of them;
             generated ones if there are none.

@@ -1,11 +1,13 @@
 """Files of web servers, and Google's protocol."""
 
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from imclass.data import local_path, located, open_source
-from imclass.data.remote import downloading
+from imclass.data.remote import downloading, stores
 from imclass.data.remote.addresses import parse_address
 from imclass.errors import DataError
 from tests.remote_servers import web_server
@@ -44,6 +46,19 @@ def test_a_server_without_ranges_and_tags(folder: Path) -> None:
         assert local_path(f"{url}/my%20data/a.rec").read_bytes() == bytes(range(256)) * 10
         (folder / "my data/a.rec").write_bytes(bytes(reversed(range(256))) * 10)
         assert local_path(f"{url}/my%20data/a.rec").read_bytes() == bytes(reversed(range(256))) * 10
+
+
+def test_a_slow_server_is_waited_for_and_a_silent_one_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stores.TIMEOUTS, "read_timeout", timedelta(seconds=0.5))
+    monkeypatch.setattr(downloading, "in_parallel", partial(downloading.in_parallel, stall_seconds=0.8))
+    monkeypatch.setattr(stores, "STREAM_PIECE", 100)
+    with web_server(folder, plain=True, pauses=(0.1,) * 12) as (url, _):
+        assert local_path(f"{url}/my%20data/a.rec").stat().st_size == 2560
+    with (
+        web_server(folder, plain=True, pauses=(0.1, 5.0, 0.1)) as (url, _),
+        pytest.raises(DataError, match="the connection broke, or fell silent"),
+    ):
+        local_path(f"{url}/my%20data/a.rec")
 
 
 def test_a_link_that_is_signed_for_get(folder: Path) -> None:

@@ -81,4 +81,4 @@ def _look_up(store: Store, keys: list[str]) -> Iterator[RemoteFile]:
             if found.key in left:
                 del left[found.key]
                 yield found
-    yield from filter(None, in_parallel(store.find, left, CONNECTIONS))
+    yield from filter(None, in_parallel(lambda key: (store.find(key),), left, CONNECTIONS))
