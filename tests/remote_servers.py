@@ -91,6 +91,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     plain: bool
     refuses_head: bool
     pauses: tuple[float, ...]
+    refuses_list: bool
 
     def do_HEAD(self) -> None:
         if self.refuses_head:
@@ -121,6 +122,9 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
+        if "list-type" in query and self.refuses_list:
+            self.send_error(403)
+            return
         if "list-type" in query:
             self._list(unquote(parts.path).strip("/"), query.get("prefix", [""])[0])
             return
@@ -159,17 +163,26 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def web_server(
-    folder: Path, *, plain: bool = False, refuses_head: bool = False, pauses: tuple[float, ...] = (0.0,)
+    folder: Path,
+    *,
+    plain: bool = False,
+    refuses_head: bool = False,
+    refuses_list: bool = False,
+    pauses: tuple[float, ...] = (0.0,),
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve a folder; gives the address and the list of requests so far.
 
     Args:
         plain: without ETag, dates and ranges.
         refuses_head: as a link does that is signed for GET.
+        refuses_list: as a bucket does whose objects one may read, but not list.
         pauses: seconds after each of so many pieces of an answer.
     """
     requests: list[str] = []
-    names = {"requests": requests, "plain": plain, "refuses_head": refuses_head, "pauses": pauses}
+    names = {
+        "requests": requests, "plain": plain, "refuses_head": refuses_head, "refuses_list": refuses_list,
+        "pauses": pauses,
+    }  # fmt: skip
     handler = functools.partial(type("Handler", (_Handler,), names), directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

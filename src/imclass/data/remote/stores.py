@@ -61,10 +61,14 @@ class RemoteFile:
         """What differs when the content does."""
         return self.etag or f"modified {self.modified:.3f}"
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the server tells a version at all."""
+        return self.etag is not None or self.modified > 0
+
     def is_still(self, earlier: "RemoteFile") -> bool:
         """Whether this is what was found earlier, as far as the server tells."""
-        is_told = earlier.etag is not None or earlier.modified > 0
-        return self.size == earlier.size and (not is_told or self.version == earlier.version)
+        return self.size == earlier.size and (not earlier.tells_changes or self.version == earlier.version)
 
 
 class Store:
