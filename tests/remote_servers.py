@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     requests: list[str]
     plain: bool
     refuses_head: bool
+    pauses: tuple[float, ...]
+    refuses_list: bool
 
     def do_HEAD(self) -> None:
         if self.refuses_head:
@@ -98,7 +101,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self._answer(with_body=False)
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
+            self._answer(with_body=True)
 
     def _list(self, bucket: str, prefix: str) -> None:
         """Google's listing of a bucket: a folder of the folder."""
@@ -118,6 +122,9 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
+        if "list-type" in query and self.refuses_list:
+            self.send_error(403)
+            return
         if "list-type" in query:
             self._list(unquote(parts.path).strip("/"), query.get("prefix", [""])[0])
             return
@@ -145,22 +152,37 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(stop - start))
         self.end_headers()
         if with_body:
-            self.wfile.write(content[start:stop])
+            size = -(-(stop - start) // len(self.pauses))
+            for number, pause in enumerate(self.pauses):
+                self.wfile.write(content[start:stop][number * size : (number + 1) * size])
+                time.sleep(pause)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the list of requests tells it."""
 
 
 @contextmanager
-def web_server(folder: Path, *, plain: bool = False, refuses_head: bool = False) -> Iterator[tuple[str, list[str]]]:
+def web_server(
+    folder: Path,
+    *,
+    plain: bool = False,
+    refuses_head: bool = False,
+    refuses_list: bool = False,
+    pauses: tuple[float, ...] = (0.0,),
+) -> Iterator[tuple[str, list[str]]]:
     """Serve a folder; gives the address and the list of requests so far.
 
     Args:
         plain: without ETag, dates and ranges.
         refuses_head: as a link does that is signed for GET.
+        refuses_list: as a bucket does whose objects one may read, but not list.
+        pauses: seconds after each of so many pieces of an answer.
     """
     requests: list[str] = []
-    names = {"requests": requests, "plain": plain, "refuses_head": refuses_head}
+    names = {
+        "requests": requests, "plain": plain, "refuses_head": refuses_head, "refuses_list": refuses_list,
+        "pauses": pauses,
+    }  # fmt: skip
     handler = functools.partial(type("Handler", (_Handler,), names), directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

@@ -54,6 +54,7 @@ def test_half_precision_is_for_mxnet(save_model: Callable[..., Path], tmp_path: 
     output = tmp_path / "half.tar.gz"
     result = invoke(save_model(), output, "--to", "mxnet", "--dtype", "float16")
     assert result.exit_code == 0
+    assert "compared    16 generated images" in result.stdout
     assert artifact.read_description(output).hyperparameters == {"precision_dtype": "float16"}
     result = invoke(save_model(), tmp_path / "m.onnx", "--to", "onnx", "--dtype", "float16")
     assert result.exit_code == 2

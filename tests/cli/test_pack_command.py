@@ -93,6 +93,15 @@ def test_options_that_do_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_records_that_would_replace_themselves_keep_their_list(tmp_path: Path) -> None:
+    for name in ("fruit.rec", "fruit.lst"):
+        (tmp_path / name).write_bytes((IM2REC / name).read_bytes())
+    result = invoke(tmp_path / "fruit.rec", "--output", tmp_path / "fruit.rec", "--pass-through")
+    assert result.exit_code == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"fruit.rec", "fruit.lst"}
+    assert same(tmp_path, "fruit.rec", "fruit.lst")
+
+
 def test_a_stopped_process_leaves_its_work_and_the_next_goes_on(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
     assert cv2.imwrite(str(tmp_path / "noise.png"), noise)

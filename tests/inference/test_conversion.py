@@ -48,6 +48,16 @@ def test_of_many_images_some_are_taken(
         assert convert(save_model(), tmp_path / "hosted.tar.gz", "mxnet", images).images == taken
 
 
+def test_a_model_never_replaces_itself(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    model = save_model()
+    before = model.read_bytes()
+    (tmp_path / "link.tar.gz").symlink_to(model)
+    for output in (model, tmp_path / "link.tar.gz"):
+        with pytest.raises(ArtifactError, match="this is the model to convert"):
+            convert(model, output, "mxnet")
+    assert model.read_bytes() == before
+
+
 def test_a_model_of_mxnet_goes_round(tmp_path: Path) -> None:
     source = MODELS / "resnet20_28_logistic"
     with pytest.raises(ArtifactError, match="image shape"):

@@ -54,6 +54,8 @@ def test_mxnet_alone_is_the_best_epoch_as_the_original_writes_it(
     log = capsys.readouterr().out
     assert "Validation-accuracy" in log
     assert "endpoints of the original" not in log
+    assert "Not in the model file: class names: outputs are numbered; artifact_format=both keeps it" in log
+    assert "preparation of images" not in log
 
 
 def test_both_keeps_names_preparation_and_all_epochs(
@@ -75,6 +77,7 @@ def test_both_keeps_names_preparation_and_all_epochs(
     assert artifact.read_description(run.model_path).class_names == CLASSES
     log = capsys.readouterr().out
     assert "endpoints of the original stretch the whole image" in log
+    assert "Not in the model file" not in log
     assert f"epochs 0001, 0002, 0003; the best is {best:04d}, imclass opens the best" in log
 
     # What the original's endpoints see: the files without imclass's own.

@@ -2,7 +2,7 @@
 
 from imclass.artifact.description import Description, Normalisation, epoch_of, supplemented
 from imclass.artifact.mxnet import MXNET_NETWORK
-from imclass.artifact.mxnet_writer import MXNET_DTYPES, save_mxnet
+from imclass.artifact.mxnet_writer import MXNET_DTYPES, left_out_by_mxnet, save_mxnet
 from imclass.artifact.reader import load, read, read_description
 from imclass.artifact.unpacking import unpack
 from imclass.artifact.writer import save
@@ -13,6 +13,7 @@ __all__ = [
     "Description",
     "Normalisation",
     "epoch_of",
+    "left_out_by_mxnet",
     "load",
     "read",
     "read_description",

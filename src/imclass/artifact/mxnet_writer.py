@@ -108,6 +108,19 @@ def save_mxnet(
     return probability
 
 
+def left_out_by_mxnet(description: Description) -> tuple[str, ...]:
+    """What the model has and the original's files have no place for, in words."""
+    left_out = []
+    if description.class_names:
+        left_out.append("class names: outputs are numbered")
+    if (description.resize_mode, description.resize) != ("stretch", None):
+        left_out.append(
+            f"preparation of images (resize {description.resize or 'none'}, {description.resize_mode}): "
+            "the original stretches them to the image shape"
+        )
+    return tuple(left_out)
+
+
 def params_member(epoch: int) -> str:
     """Where the arrays of an epoch are, counted from 1."""
     return f"{PREFIX}-{epoch:04d}.params"

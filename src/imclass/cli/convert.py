@@ -81,4 +81,5 @@ def command(
         messages.warning(f"not in the file: {words}")
     if not quiet:
         print(f"model       {', '.join(map(str, conversion.files))}")
-        print(f"compared    {conversion.images} images, largest difference {conversion.largest_difference:.1e}")
+        kind = "images" if paths else "generated images"
+        print(f"compared    {conversion.images} {kind}, largest difference {conversion.largest_difference:.1e}")

@@ -179,7 +179,7 @@ def command(
     attributes = attribute_pair(attribute_names)
 
     from imclass.data.packing_list import divide, packing_list
-    from imclass.images.packing import PackSettings, write_lists
+    from imclass.images.packing import PackSettings, refuse_to_replace_source, write_lists
 
     with messages.warnings_on_stderr():
         packing = packing_list(
@@ -191,6 +191,8 @@ def command(
             label_format=label_format.value,
         )
         parts = divide(packing.order, chunks=chunks, train_ratio=train_ratio, test_ratio=test_ratio)
+        if not list_only:
+            refuse_to_replace_source(packing, parts, output)
         lists = write_lists(packing, parts, output)
         if not quiet:
             _print_classes(packing)

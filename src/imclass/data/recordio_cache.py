@@ -112,6 +112,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, dtype: np.dtype[np.generic]
 def write_cache(path: Path, stamp: Stamp, columns: Columns) -> None:
     """Write a cache file in one step; in a folder that cannot be written to, a log line says that there is none."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with PendingFile(path, DataError) as file:
             buffer = io.BytesIO()
             np.savez(buffer, allow_pickle=False, **{STAMP: stamp.array()}, **columns)

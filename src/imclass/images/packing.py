@@ -109,7 +109,7 @@ def pack(
     Raises:
         DataError: the source is broken, too many of its images are unreadable, or the disk is full.
     """
-    _refuse_to_replace_source(packing, [record_path(output, part) for part in parts])
+    refuse_to_replace_source(packing, parts, output)
     cv2.setNumThreads(0)  # the threads are ours: one image each
     writers: list[ResumableRecordWriter] = []
     packed = []
@@ -123,8 +123,14 @@ def pack(
     return packed
 
 
-def _refuse_to_replace_source(packing: PackingList, outputs: Sequence[Path]) -> None:
-    for path in outputs:
+def refuse_to_replace_source(packing: PackingList, parts: Sequence[Part], output: Path) -> None:
+    """Refuse to pack records into the file that they are read from; to ask before lists are written spares its list.
+
+    Raises:
+        DataError: a part would replace a file that is packed.
+    """
+    for part in parts:
+        path = record_path(output, part)
         if any(path.exists() and path.samefile(file) for file in packing.record_files):
             raise DataError("this file is to be packed and would be replaced", where=str(path), fix="Name another.")
 

@@ -53,8 +53,9 @@ def convert(
 
     Args:
         model: any form that `imclass.load` takes.
-        output: the file to write; one that is there already is replaced. Its name ends in `.onnx`, `.xml` (openvino,
-            the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually `model.tar.gz`.
+        output: the file to write; one that is there already is replaced, but never the model itself. Its name ends in
+            `.onnx`, `.xml` (openvino, the weights go to `.bin` beside it) or `.pt2` (torch); for mxnet it is usually
+            `model.tar.gz`.
         to: one of `TARGETS`.
         images: paths, encoded files or arrays on which the answers are compared, at most `MOST_IMAGES` of them;
             generated ones if there are none.
@@ -63,24 +64,25 @@ def convert(
         dtype: of the weights: float32, or float16 for mxnet.
 
     Raises:
-        ArtifactError: the model cannot be opened or not be written so, or what would be written answers otherwise.
+        ArtifactError: the model cannot be opened or not be written so, would be replaced, or what would be written
+            answers otherwise.
         ImageError: an image cannot be read.
         UserError: a package is missing, or there is no such target or type.
     """
     path = Path(output)
-    _check_request(path, to, dtype)
+    _check_request(Path(model), path, to, dtype)
     description, network = artifact.load(Path(model), image_shape=image_shape)
     description = artifact.supplemented(description, os.fspath(model), class_names=class_names, image_shape=image_shape)
     pixels = _pixels(description, images)
     if to == MXNET:
         compared = torch.from_numpy(pixels).float()
         difference = artifact.save_mxnet(path, description, network.state_dict(), compared, dtype=dtype)
-        return Conversion((path,), len(pixels), difference, tuple(_left_out(description)))
+        return Conversion((path,), len(pixels), difference, artifact.left_out_by_mxnet(description))
     files, difference = export(path, FORMATS[to], description, network, pixels)
     return Conversion(files, len(pixels), difference, ())
 
 
-def _check_request(path: Path, to: str, dtype: str) -> None:
+def _check_request(model: Path, path: Path, to: str, dtype: str) -> None:
     """Refuse what would fail only after the work is done."""
     if to not in TARGETS:
         raise UserError(f"there is no format {to!r}", where="to", fix=f"Choose one of {', '.join(TARGETS)}.")
@@ -94,6 +96,12 @@ def _check_request(path: Path, to: str, dtype: str) -> None:
         FORMATS[to].check(path)
     if not path.parent.is_dir():
         raise ArtifactError("there is no such folder", where=str(path.parent), fix="Make it first.")
+    if path.exists() and model.exists() and path.samefile(model):
+        raise ArtifactError(
+            "this is the model to convert, and other formats keep less of it",
+            where=str(path),
+            fix="Give the output another name.",
+        )
 
 
 def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> NDArray[np.uint8]:
@@ -108,15 +116,3 @@ def _pixels(description: artifact.Description, images: Sequence[ImageInput]) -> 
         )
         return np.stack([prepare(image, preprocessing) for image in chosen]).transpose(0, 3, 1, 2)
     return generated_pixels(description.image_shape)
-
-
-def _left_out(description: artifact.Description) -> list[str]:
-    left_out = []
-    if description.class_names:
-        left_out.append("class names: outputs are numbered")
-    if (description.resize_mode, description.resize) != ("stretch", None):
-        left_out.append(
-            f"preparation of images (resize {description.resize or 'none'}, {description.resize_mode}): "
-            "the original stretches them to the image shape"
-        )
-    return left_out

@@ -161,6 +161,8 @@ def save_model(
     else:
         own_too = artifact_format == "both"
         artifact.save_mxnet(path, description, weights, images(), checkpoints=periodic, own_too=own_too)
+        for words in () if own_too else artifact.left_out_by_mxnet(description):
+            log.warning("Not in the model file: %s; artifact_format=both keeps it", words)
         tell_epochs(description.epoch, periodic, own_too=own_too)
     log.info("Wrote %s", path)
 

@@ -77,13 +77,14 @@ def test_shared_locks_tell_who_uses_something(tmp_path: Path) -> None:
 
 
 def test_parallel_work() -> None:
-    assert sorted(in_parallel(lambda number: number * 2, range(50), threads=4)) == list(range(0, 100, 2))
+    results = in_parallel(lambda number: (number, number + 50), range(50), threads=4)
+    assert sorted(results) == list(range(100))
     assert list(in_parallel(str, [], threads=4)) == []
 
-    def fails(number: int) -> int:
+    def fails(number: int) -> tuple[int]:
         if number == 20:
             raise DataError("no more")
-        return number
+        return (number,)
 
     with pytest.raises(DataError, match="no more"):
         list(in_parallel(fails, range(1000), threads=4))
@@ -92,5 +93,5 @@ def test_parallel_work() -> None:
 def test_work_that_hangs() -> None:
     hangs = threading.Event()
     with pytest.raises(DataError, match=r"nothing came for 0\.2 seconds"):
-        list(in_parallel(lambda _: hangs.wait(30), range(4), threads=2, stall_seconds=0.2))
+        list(in_parallel(lambda _: (hangs.wait(30),), range(4), threads=2, stall_seconds=0.2))
     hangs.set()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from imclass.data import RecordWriter, Subset, in_advance, located, open_source,
 from imclass.data.recordio import MAGIC_BYTES
 from imclass.data.remote import read_ahead, record_index, records
 from imclass.data.remote.faults import ChangedObjectError
+from imclass.data.remote.locating import streamed
 from imclass.data.remote.read_ahead import ReadAhead
 from imclass.data.remote.records import StreamedRecords
 from imclass.data.remote.stores import Store
@@ -83,6 +85,26 @@ def test_the_index_is_kept_until_the_object_changes(
     bucket.delete("data/train.idx")
     assert len(open_source(located(bucket.address("data/train.rec"), stream=True))) == 61
     assert len(built) == 2
+
+
+def test_streaming_needs_no_cache(
+    bucket: Bucket, uploaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no-folder").write_bytes(b"")
+    monkeypatch.setenv("IMCLASS_CACHE", str(tmp_path / "no-folder/cache"))
+    same(open_source(located(bucket.address("data/train.rec"), stream=True)), open_source(uploaded))
+
+
+def test_an_index_is_kept_only_where_changes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMCLASS_CACHE", str(tmp_path / "cache"))
+    write_records(tmp_path / "x.rec")
+    with web_server(tmp_path) as (url, _):
+        found = streamed(f"{url}/x.rec").files[0]
+        untold = replace(found, record=replace(found.record, etag=None, modified=-1.0))
+        assert len(record_index.load_remote_index(untold)) == 60
+        assert not (tmp_path / "cache/remote/indexes").exists()
+        assert len(record_index.load_remote_index(found)) == 60
+        assert len(list((tmp_path / "cache/remote/indexes").iterdir())) == 1
 
 
 def test_reading_ahead_gives_the_same(bucket: Bucket, uploaded: Path) -> None:

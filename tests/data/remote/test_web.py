@@ -1,11 +1,13 @@
 """Files of web servers, and Google's protocol."""
 
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from imclass.data import local_path, located, open_source
-from imclass.data.remote import downloading
+from imclass.data.remote import downloading, listed_images, stores
 from imclass.data.remote.addresses import parse_address
 from imclass.errors import DataError
 from tests.remote_servers import web_server
@@ -46,6 +48,19 @@ def test_a_server_without_ranges_and_tags(folder: Path) -> None:
         assert local_path(f"{url}/my%20data/a.rec").read_bytes() == bytes(reversed(range(256))) * 10
 
 
+def test_a_slow_server_is_waited_for_and_a_silent_one_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(stores.TIMEOUTS, "read_timeout", timedelta(seconds=0.5))
+    monkeypatch.setattr(downloading, "in_parallel", partial(downloading.in_parallel, stall_seconds=0.8))
+    monkeypatch.setattr(stores, "STREAM_PIECE", 100)
+    with web_server(folder, plain=True, pauses=(0.1,) * 12) as (url, _):
+        assert local_path(f"{url}/my%20data/a.rec").stat().st_size == 2560
+    with (
+        web_server(folder, plain=True, pauses=(0.1, 5.0, 0.1)) as (url, _),
+        pytest.raises(DataError, match="the connection broke, or fell silent"),
+    ):
+        local_path(f"{url}/my%20data/a.rec")
+
+
 def test_a_link_that_is_signed_for_get(folder: Path) -> None:
     with web_server(folder, refuses_head=True) as (url, _):
         assert local_path(f"{url}/my%20data/a.rec").stat().st_size == 2560
@@ -83,6 +98,21 @@ def test_google_cloud_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert [source[index].image for index in range(2)] == [b"1", b"2"]
         with pytest.raises(DataError, match="nothing is in a folder"):
             local_path("gs://my-bucket/photo")
+
+
+def test_who_may_read_objects_need_not_be_allowed_to_list_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    monkeypatch.setattr(listed_images, "FEWEST_TO_LIST", 2)
+    (folder / "my-bucket").mkdir()
+    for name in ("1", "2", "3"):
+        (folder / f"my-bucket/{name}.jpg").write_bytes(name.encode())
+    (folder / "my-bucket/x.lst").write_text("0\t1\t1.jpg\n1\t0\t2.jpg\n2\t0\t3.jpg\n")
+    with web_server(folder, refuses_list=True) as (url, _):
+        monkeypatch.setenv("GOOGLE_BASE_URL", url)
+        source = open_source("gs://my-bucket/x.lst")
+        assert [source[index].image for index in range(3)] == [b"1", b"2", b"3"]
+        with pytest.raises(DataError, match="access is denied"):
+            local_path("gs://my-bucket/photos")
 
 
 def test_addresses() -> None:

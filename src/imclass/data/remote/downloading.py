@@ -82,8 +82,8 @@ class _Target:
         finally:
             os.close(descriptor)
 
-    def fetch_whole(self) -> None:
-        """Fetch all in one request, once, whichever part comes to it first."""
+    def fetch_whole(self) -> Iterator[int]:
+        """Fetch all in one request, once, whichever part comes to it first; yields the bytes of each piece."""
         with self._lock:
             if self._is_whole:
                 return
@@ -91,6 +91,7 @@ class _Target:
             for piece in self.store.pieces(self.file):
                 self.write(position, piece)
                 position += len(piece)
+                yield len(piece)
             if position != self.file.size:
                 where = str(self.store.address.with_key(self.file.key))
                 raise DataError(f"{position} bytes came instead of {self.file.size}", where=where)
@@ -114,14 +115,20 @@ class _Part:
     start: int
     stop: int
 
-    def fetch(self) -> tuple[int, int]:
-        """Fetch these bytes; returns the files completed by it, and the bytes."""
+    def fetch(self) -> Iterator[tuple[int, int]]:
+        """Fetch these bytes; yields files that became complete, and bytes that came."""
+        for size in self._fetch():
+            yield 0, size
+        yield self.target.part_done(), 0
+
+    def _fetch(self) -> Iterator[int]:
         target, size = self.target, self.stop - self.start
         if 0 < target.file.size <= PART_BYTES:
-            target.fetch_whole()
+            yield from target.fetch_whole()
         elif size:
             try:
                 target.write(self.start, target.store.read(target.file, self.start, self.stop))
             except RangesNotServedError:
-                target.fetch_whole()
-        return target.part_done(), size
+                yield from target.fetch_whole()
+            else:
+                yield size

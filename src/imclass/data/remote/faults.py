@@ -88,10 +88,9 @@ def fault(error: Exception, address: Address) -> DataError:
             "the server gives whole files only, no ranges", where=where, fix="Leave --stream out."
         )
     if "HTTP error" in text:
+        what = "the connection broke, or fell silent" if "body error" in text else "the server cannot be reached"
         return DataError(
-            f"the server cannot be reached: {_first_line(text)}",
-            where=where,
-            fix="Check the address, AWS_ENDPOINT_URL, and the network.",
+            f"{what}: {_first_line(text)}", where=where, fix="Check the address, AWS_ENDPOINT_URL, and the network."
         )
     return DataError(f"the server refuses: {_first_line(text)}", where=where)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from imclass.data.remote.addresses import Address, remote_address
 from imclass.data.remote.cache import Request, fetch
 from imclass.data.remote.downloading import CONNECTIONS, Wanted
+from imclass.data.remote.faults import AccessDeniedError
 from imclass.data.remote.naming import check_names
 from imclass.data.remote.parallel import in_parallel
 from imclass.data.remote.stores import RemoteFile, Store
@@ -77,8 +78,11 @@ def _look_up(store: Store, keys: list[str]) -> Iterator[RemoteFile]:
     for folder, count in wanted_of.items() if not store.address.is_web else ():
         if count < FEWEST_TO_LIST:
             continue
-        for found in islice(store.below(folder), count * MOST_LISTED):
-            if found.key in left:
-                del left[found.key]
-                yield found
-    yield from filter(None, in_parallel(store.find, left, CONNECTIONS))
+        try:
+            for found in islice(store.below(folder), count * MOST_LISTED):
+                if found.key in left:
+                    del left[found.key]
+                    yield found
+        except AccessDeniedError:
+            break  # who may read objects need not be allowed to list them
+    yield from filter(None, in_parallel(lambda key: (store.find(key),), left, CONNECTIONS))

@@ -15,14 +15,14 @@ STALL_SECONDS = 300.0
 
 
 def in_parallel(
-    function: Callable[[Item], Result],
+    function: Callable[[Item], Iterable[Result]],
     items: Iterable[Item],
     threads: int,
     stall_seconds: float = STALL_SECONDS,
 ) -> Iterator[Result]:
-    """Yield `function(item)` of all items, in the order in which they become ready.
+    """Yield what `function(item)` yields of all items, in the order in which it becomes ready.
 
-    Closing the iterator, or an error, stops the threads after what they have in hand.
+    Closing the iterator, or an error, stops the threads after the result that they have in hand.
 
     Raises:
         DataError: nothing became ready for `stall_seconds`.
@@ -39,7 +39,10 @@ def in_parallel(
                     chosen = list(islice(waiting, 1))
                 if not chosen:
                     break
-                ready.put(([function(chosen[0])], None, False))
+                for result in function(chosen[0]):
+                    ready.put(([result], None, False))
+                    if stop.is_set():
+                        break
         except BaseException as error:  # noqa: BLE001  (not handled here: it goes to whoever waits)
             ready.put(([], error, True))
         else:

@@ -57,18 +57,20 @@ class _Entry:
 
 
 def load_remote_index(file: StreamedFile) -> RecordIndex:
-    """Return the index of a `.rec` object, and keep it in the cache.
+    """Return the index of a `.rec` object, and keep it in the cache, unless nothing would tell later that it is out of
+    date, or the cache cannot be written to.
 
     Raises:
         DataError: as `imclass.data.recordio_index.load_index`; or the object changed meanwhile, or cannot be read.
     """
+    if not (file.record.tells_changes and (file.idx is None or file.idx.tells_changes)):
+        return build_remote_index(file)
     stamp = Stamp(file.record.size, 0, file.idx.size if file.idx else MISSING, 0)
     path = _cache_path(file)
     kept = index_from_cache(path, stamp)
     if kept is not None:
         return kept
     index = build_remote_index(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_cache(path, stamp, index.columns())
     return index
 

@@ -25,9 +25,15 @@ if TYPE_CHECKING:
 
 RETRY: "RetryConfig" = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
 """Of one request: dropped connections, timeouts and errors of the server are tried again until then."""
-TIMEOUTS: "ClientConfig" = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=120)}
+TIMEOUTS: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=5),
+    "read_timeout": timedelta(seconds=60),
+    "timeout": timedelta(days=1),
+}
+"""It is silence that ends a request: a large file over a slow connection takes as long as it takes. Without a limit for
+the whole, obstore would set one of 30 seconds."""
 REQUEST_DEADLINE = 300.0
-"""Seconds after which no request can still be on its way: its last attempt begins within a minute."""
+"""Longest wait in seconds for a request of a few megabytes."""
 STREAM_PIECE = 4 << 20
 
 _ERRORS = (exceptions.BaseError, FileNotFoundError, ValueError, OSError)
@@ -55,10 +61,14 @@ class RemoteFile:
         """What differs when the content does."""
         return self.etag or f"modified {self.modified:.3f}"
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the server tells a version at all."""
+        return self.etag is not None or self.modified > 0
+
     def is_still(self, earlier: "RemoteFile") -> bool:
         """Whether this is what was found earlier, as far as the server tells."""
-        is_told = earlier.etag is not None or earlier.modified > 0
-        return self.size == earlier.size and (not is_told or self.version == earlier.version)
+        return self.size == earlier.size and (not earlier.tells_changes or self.version == earlier.version)
 
 
 class Store:
