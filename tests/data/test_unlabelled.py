@@ -10,6 +10,7 @@ import pytest
 from imclass.data import RecordWriter, pack_image
 from imclass.data.unlabelled import RecordObject, SplitType, open_unlabelled
 from imclass.errors import DataError, ImageError
+from tests.remote_servers import Bucket
 
 WriteRecords = Callable[[Path, list[tuple[object, bytes]]], Path]
 
@@ -82,6 +83,42 @@ def test_bad_lines_of_a_manifest_are_reported_together(folder: Path) -> None:
         assert said in str(caught.value)
     path.write_text('{"image": "b.jpg"}\n')
     assert list(open_unlabelled(path, image_attribute="image").keys) == ["b.jpg"]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_manifest_file_names_images_below_a_prefix(folder: Path, absolute: bool) -> None:
+    path = folder / "in.manifest"
+    prefix = (folder / "a").as_uri() + "/" if absolute else "a/"
+    path.write_text(json.dumps([{"prefix": prefix}, "2.PNG", "10.jpeg"]))
+    images = open_unlabelled(path)
+    assert list(images.keys) == ["2.PNG", "10.jpeg"]
+    assert [images.image(index) for index in range(2)] == [b"a/2.PNG", b"a/10.jpeg"]
+
+
+def test_a_manifest_file_in_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("photos/a/1.jpg", b"one")
+    bucket.put("in.manifest", json.dumps([{"prefix": bucket.address("photos/")}, "a/1.jpg", "a/2.jpg"]).encode())
+    images = open_unlabelled(bucket.address("in.manifest"))
+    assert list(images.keys) == ["a/1.jpg", "a/2.jpg"]
+    assert images.image(0) == b"one"
+    with pytest.raises(ImageError, match="No such file"):
+        images.image(1)
+
+
+def test_bad_elements_of_a_manifest_file_are_reported_together(folder: Path) -> None:
+    path = folder / "in.manifest"
+    path.write_text('["s3://x/", 7, ""]')
+    with pytest.raises(DataError) as caught:
+        open_unlabelled(path)
+    for said in ("element 0 is no object", "element 1: not a text", "element 2: the path is empty"):
+        assert said in str(caught.value)
+    for content, said in (("[1,", "not JSON"), ('[{"prefix": "a/"}]', "names no images")):
+        path.write_text(content)
+        with pytest.raises(DataError, match=said):
+            open_unlabelled(path)
+    path.write_text('[{"prefix": "b/"}, "2.PNG"]')
+    with pytest.raises(DataError, match="none of the first 1 images"):
+        open_unlabelled(path)
 
 
 def test_records_of_a_file(tmp_path: Path, write_records: WriteRecords) -> None:

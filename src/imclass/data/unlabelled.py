@@ -7,6 +7,7 @@ folder                               the images in it at any depth; the path rel
 image file                           itself; its name
 `.lst`                               those listed; the path as listed, relative to the image root
 manifest                             those listed; the same
+manifest file (a prefix and names)   those named; the name
 `.rec`, or folder split as RecordIO  each record; `FILE:BYTEOFFSET`, FILE relative to the folder
 ===================================  =============================================================================
 
@@ -30,6 +31,7 @@ from imclass.data.image_files import IMAGE_SUFFIXES, ImageFiles, printable
 from imclass.data.location import folder_of_origin, local_path, remote_images, shown_name
 from imclass.data.lst import ImageList, read_lst
 from imclass.data.manifest import ImageReference, read_image_references
+from imclass.data.manifest_file import ManifestFile, is_manifest_file, read_manifest_file
 from imclass.data.opening import Format, files_with_suffix, recognise
 from imclass.data.recordio_source import RecordSource
 from imclass.data.remote.addresses import remote_address
@@ -108,6 +110,9 @@ def open_unlabelled(
         DataError: the path is missing, holds no images, is broken, or does not fit what was said of it.
     """
     path = local_path(place)
+    if path.is_file() and not _is_image_file(path) and is_manifest_file(path):
+        _refuse_unused(path, None, split_type, None if image_root is None else Path(image_root), image_attribute)
+        return _named_images(path, read_manifest_file(path))
     root = None if image_root is None else local_path(image_root)
     format = None if path.is_dir() or _is_image_file(path) else recognise(path).format
     _refuse_unused(path, format, split_type, root, image_attribute)
@@ -152,6 +157,13 @@ def _one_image(path: Path) -> "FileImages":
     return FileImages(shown_name(path), path.parent, [path.name])
 
 
+def _named_images(path: Path, listed: ManifestFile) -> "FileImages":
+    copies = remote_images(listed.references, None, shown_name(path))
+    images = FileImages(shown_name(path), path.parent, listed.references, copies, keys=listed.names)
+    images.check_first_files("Correct the prefix.")
+    return images
+
+
 def _sorted_images(folder: Path) -> list[str]:
     found = sorted(images_below(folder))
     if not found:
@@ -183,15 +195,22 @@ class FileImages:
         root: the folder that the paths start from.
         paths: path of each image relative to `root`, or absolute, or its address.
         places: where those are that are not below `root`: copies of remote images.
+        keys: of the images; made of the paths by default.
     """
 
     objects = None
 
     def __init__(
-        self, name: str, root: Path, paths: Sequence[str], places: Mapping[str, Path] = MappingProxyType({})
+        self,
+        name: str,
+        root: Path,
+        paths: Sequence[str],
+        places: Mapping[str, Path] = MappingProxyType({}),
+        *,
+        keys: Sequence[str] | None = None,
     ) -> None:
         self.name = name
-        self.keys: Sequence[str] = [_key(path, root) for path in paths]
+        self.keys: Sequence[str] = keys or [_key(path, root) for path in paths]
         self._files = ImageFiles(name, root, paths, np.zeros((len(paths), 0), np.float32), None, places)
 
     def image(self, index: int) -> bytes:
@@ -202,13 +221,13 @@ class FileImages:
         """As `Unlabelled.record`."""
         return {"key": printable(self.keys[index])}
 
-    def check_first_files(self) -> None:
+    def check_first_files(self, fix: str = "Name the folder that the paths start from: --image-root FOLDER.") -> None:
         """Find out early that all paths start from another folder.
 
         Raises:
             DataError: none of the first files exists.
         """
-        self._files.check_first_files("Name the folder that the paths start from: --image-root FOLDER.")
+        self._files.check_first_files(fix)
 
 
 class ListImages(FileImages):
