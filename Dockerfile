@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-#
 # A container of SageMaker, for training and for serving:
 #
 #     docker build --tag imclass .                       GPU and CPU: PyTorch's CUDA build, without drivers

@@ -32,7 +32,7 @@ CHANNEL = {
     "S3DistributionType": "FullyReplicated",
     "RecordWrapperType": "None",
 }
-DEADLINE = 120.0
+DEADLINE = 240.0
 # What the installed commands do.
 BRIEF = "import sys; from imclass.sagemaker import container; getattr(container, sys.argv.pop(1))()"
 

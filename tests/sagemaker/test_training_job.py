@@ -29,6 +29,8 @@ from tests.sagemaker.job_folder import (
     write_records,
 )
 
+pytestmark = pytest.mark.timeout(900)  # several processes that import PyTorch, on perhaps two cores
+
 MakeJob = Callable[..., Layout]
 LONG = {**HYPERPARAMETERS, "epochs": "2000"}
 # As the logs of the original show them (sagemaker.md, A.11).

@@ -14,10 +14,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -29,6 +26,7 @@ from imclass.sagemaker.log_lines import log_lines
 from imclass.sagemaker.publishing import publish_model, publish_reports
 from imclass.sagemaker.roll_call import RollCall, StoppedEarlyError, roll_call
 from imclass.sagemaker.workers import STOPPED_EARLY, Workers, processes_per_host
+from imclass.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
 
@@ -39,39 +37,10 @@ STOP_SECONDS = 90.0
 """From SIGTERM to the end of all processes; then there is time to write a model. The platform kills after 120."""
 
 
-class StopRequest:
-    """Set by SIGTERM and Ctrl-C.
-
-    Attributes:
-        seconds: when, on the monotonic clock; None before.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: float | None = None
-
-    def requested(self) -> bool:
-        return self.seconds is not None
-
-    def request(self, number: int, frame: FrameType | None) -> None:
-        if self.seconds is None:
-            self.seconds = time.monotonic()
-
-
-@contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """Let SIGTERM and Ctrl-C be requests while the block runs. Process 1 of a container has no handlers of its own."""
-    stop = StopRequest()
-    before = {number: signal.signal(number, stop.request) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def run_container(layout: Layout) -> int:
     """Run the job; the exit status of the container."""
-    with stop_request() as stop, log_lines():
+    # Process 1 of a container has no handlers of its own: signals that it does not handle are lost.
+    with StopRequest(signal.SIGTERM, signal.SIGINT) as stop, log_lines():
         try:
             run_job(layout, stop)
         except StoppedEarlyError:
@@ -82,7 +51,7 @@ def run_container(layout: Layout) -> int:
             log.error("%s%s", failure.log_line, failure.details and f"\n{failure.details}")
             write_failure(layout.failure, failure)
             return failure.exit_status
-        if stop.requested():
+        if stop.requested:
             log.info("Stopped; the same job goes on from %s", layout.checkpoints)
     return 0
 
@@ -100,7 +69,7 @@ def run_job(layout: Layout, stop: StopRequest) -> None:
     processes = processes_per_host(os.environ, torch.cuda.device_count())
     with (
         tempfile.TemporaryDirectory(prefix="imclass-") as reports,
-        roll_call(job.cluster, processes, stop_requested=stop.requested) as call,
+        roll_call(job.cluster, processes, stop_requested=lambda: stop.requested) as call,
     ):
         try:
             with Workers(processes, job.cluster, call, Path(reports)) as workers:
@@ -120,25 +89,28 @@ def wait(workers: Workers, call: RollCall, stop: StopRequest) -> bool:
     """Wait for the end of all processes, and pass a stop on to them.
 
     Returns:
-        False when a stop was requested, and the processes take too long for it.
+        False when a stop was requested that the processes could not answer: they had not begun to train, or take too
+        long. There may be a checkpoint to make a model of.
 
     Raises:
         JobFailedError: a process of this host or another host has failed.
     """
-    is_told = False
-    while not (workers.are_done or workers.failures or call.failures):
-        if stop.seconds is not None:
-            if not is_told:
-                log.warning("Asked to stop: finishing the step, and saving")
-                workers.ask_to_stop()
-                is_told = True
-            if time.monotonic() - stop.seconds > STOP_SECONDS:
-                log.warning("The step in progress takes longer than %g seconds, and is ended", STOP_SECONDS)
-                return False
+    asked: float | None = None
+    while not (workers.are_done or workers.stopped_early or workers.failures or call.failures):
+        if stop.requested and asked is None:
+            log.warning("Asked to stop: finishing the step, and saving")
+            workers.ask_to_stop()
+            asked = time.monotonic()
+        if asked is not None and time.monotonic() - asked > STOP_SECONDS:
+            log.warning("The step in progress takes longer than %g seconds, and is ended", STOP_SECONDS)
+            return False
         time.sleep(LOOK_AGAIN_SECONDS)
     if workers.failures or call.failures:
-        raise JobFailedError(gathered_cause(workers, call))
-    return True
+        cause = gathered_cause(workers, call)
+        if not (stop.requested and cause.is_consequence):  # one that stopped early leaves the others without a peer
+            raise JobFailedError(cause)
+        return False
+    return not workers.stopped_early
 
 
 def gathered_cause(workers: Workers, call: RollCall) -> Failure:

@@ -1,21 +1,27 @@
-"""SIGTERM as a request: the run finishes its step, saves and ends."""
+"""A signal as a request: whoever runs finishes what is in hand, saves and ends."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 
 class StopRequest:
-    """While entered, SIGTERM sets `requested` instead of ending the process. The old handler comes back on exit."""
+    """While entered, a signal sets `requested` instead of ending the process. The old handlers come back on exit.
 
-    def __init__(self) -> None:
+    Args:
+        signals: their numbers.
+    """
+
+    def __init__(self, *signals: signal.Signals) -> None:
         self.requested = False
-        self._previous: object = None
+        self._signals = signals or (signal.SIGTERM,)
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
         # Only the main thread may set handlers; elsewhere (a notebook's worker thread) SIGTERM keeps its meaning.
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGTERM, self._request)
+            self._previous = {number: signal.signal(number, self._request) for number in self._signals}
         return self
 
     def _request(self, number: int, frame: FrameType | None) -> None:
@@ -24,5 +30,5 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._previous)  # type: ignore[arg-type]
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
