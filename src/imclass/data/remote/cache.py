@@ -163,7 +163,7 @@ def _prepare(partial: Path, wanted: Sequence[Wanted]) -> None:
     """Make the folder of a snapshot to be, without what a killed download left half done in it."""
     shutil.rmtree(partial / INCOMING, ignore_errors=True)
     (partial / FILES).mkdir(parents=True, exist_ok=True)
-    (partial / INCOMING).mkdir()
+    (partial / INCOMING).mkdir(exist_ok=True)  # a thread of a fetch that was given up may hold it
     _write(partial / OBJECTS, json.dumps([_row(one) for one in wanted]).encode())
 
 
