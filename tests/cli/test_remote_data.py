@@ -61,6 +61,7 @@ def test_train_evaluate_and_predict_from_a_bucket(bucket: Bucket, photos: Path, 
     evaluated = run("evaluate", model, bucket.address("photos"), "--device", "cpu", "--json", "-")
     report = json.loads(evaluated.stdout)
     assert (report["samples"], report["source"]) == (48, bucket.address("photos"))
+    assert f"imclass: fetched {model}: 1 files" in evaluated.stderr
     assert "photos: " not in evaluated.stderr, "unchanged: nothing is fetched"
     predicted = run("predict", model, bucket.address("photos/dots/003.png"), "--device", "cpu", "--json")
     answer = json.loads(predicted.stdout)

@@ -203,6 +203,8 @@ def test_what_pipe_mode_needs_and_cannot_do_is_said_at_once(tmp_path: Path) -> N
             input_data_config={"train": PIPES["train"]},
             validation_split=0.2,
         )
+    with pytest.raises(UserError, match="the train channel in Pipe mode is an address"):
+        run({**missing, "train": "s3://bucket/train"}, tmp_path / "out")
     with pytest.raises(DataError, match="there is no validation channel"):
         run({"train": missing["train"]}, tmp_path / "out", input_data_config={"train": PIPES["train"]})
     with pytest.raises(DataError, match=r"train_0: there is no such pipe, after waiting 0\.3 seconds"):

@@ -19,6 +19,7 @@ from imclass.data import (
     open_source,
     split,
 )
+from imclass.data.remote.addresses import is_remote
 from imclass.errors import DataError, UserError, listing
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class DataRequest:
             unused.append("validation_split is for data without validation images")
         if "train" in self.pipes and self.validation_split is not None:
             unused.append("validation_split divides files; a train channel in Pipe mode needs a validation channel")
+        unused += [
+            f"the {name} channel in Pipe mode is an address, but pipes are on this machine"
+            for name in sorted(self.pipes & self.channels.keys())
+            if isinstance(place := self.channels[name], str | Path) and is_remote(place)
+        ]
         if not self.pipe_deadline > 0:
             unused.append(f"pipe_deadline is {self.pipe_deadline:g}, but must be above 0 seconds")
         if unused:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imclass.data.pipe.fifo import WaitGivenUp, open_fifo
+from imclass.data.pipe.fifo import FifoBytes, WaitGivenUp, open_fifo
 from imclass.errors import DataError
 from tests.pipe_writer import write
 
@@ -104,6 +104,17 @@ def test_damaged_gzip(fifo: Path, damage) -> None:
     in_background(write, fifo, damage(gzip.compress(os.urandom(5000))), 4096, 0.0)
     with pytest.raises(DataError, match=r"train_0, about byte \d+ of the decompressed data: the compressed data is"):
         read(fifo)
+
+
+def test_a_second_reader_is_noticed(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FifoBytes, "_wait", lambda self: None)  # it saw bytes, and the other reader took them
+    with FifoBytes(fifo, 5, lambda: False, 0.0) as stream:
+        writer = os.open(fifo, os.O_WRONLY)
+        try:
+            with pytest.raises(DataError, match="another process reads this pipe too"):
+                stream.readinto(bytearray(10))
+        finally:
+            os.close(writer)
 
 
 def test_closing_early_ends_the_writer(fifo: Path) -> None:

@@ -109,11 +109,18 @@ class FifoBytes(io.RawIOBase):
         """Wait for bytes and read some; 0 at the end.
 
         Raises:
-            DataError: nothing came for `deadline_seconds`.
+            DataError: nothing came for `deadline_seconds`, or another reader takes bytes away.
             WaitGivenUp: nobody needs the data any more.
         """
         self._wait()
-        piece = os.read(self._descriptor, len(buffer))
+        try:
+            piece = os.read(self._descriptor, len(buffer))
+        except BlockingIOError as error:
+            raise DataError(
+                "another process reads this pipe too, and each byte reaches one of them only",
+                where=str(self._path),
+                fix="Give each run pipes of its own; start processes that share one with torchrun.",
+            ) from error
         memoryview(buffer)[: len(piece)] = piece  # type: ignore[arg-type]
         self._waits_since = None
         return len(piece)

@@ -61,6 +61,7 @@ class Request:
     """What is to be in the cache.
 
     Attributes:
+        name: names it to the user.
         base: the folder that paths are relative to.
         kind: tells requests of the same base apart that want different objects.
         list_objects: looks for the objects.
@@ -68,6 +69,7 @@ class Request:
         quiet: report nothing.
     """
 
+    name: str
     base: Address
     kind: str
     list_objects: Callable[[], Sequence[Wanted]]
@@ -124,7 +126,7 @@ def _updated(place: Path, request: Request, sign_of_life: Callable[[], None]) ->
         _prepare(partial, wanted)
         missing = _take_over(place, partial, wanted)
         size = sum(one.file.size for one in missing)
-        with reported(str(request.base), len(missing), size, request.quiet or not missing) as advance:
+        with reported(request.name, len(missing), size, request.quiet or not missing) as advance:
 
             def told(files: int, size: int) -> None:
                 sign_of_life()
@@ -161,7 +163,7 @@ def _prepare(partial: Path, wanted: Sequence[Wanted]) -> None:
     """Make the folder of a snapshot to be, without what a killed download left half done in it."""
     shutil.rmtree(partial / INCOMING, ignore_errors=True)
     (partial / FILES).mkdir(parents=True, exist_ok=True)
-    (partial / INCOMING).mkdir()
+    (partial / INCOMING).mkdir(exist_ok=True)  # a thread of a fetch that was given up may hold it
     _write(partial / OBJECTS, json.dumps([_row(one) for one in wanted]).encode())
 
 

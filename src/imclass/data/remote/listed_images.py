@@ -68,7 +68,7 @@ def _fetch_from(root: Address, keys: list[str], name: str, quiet: bool) -> Path:
     def look_up() -> list[Wanted]:
         return [Wanted(found.key, found) for found in _look_up(store, keys)]
 
-    return fetch(Request(root, kind, look_up, store, quiet))
+    return fetch(Request(f"images of {name}", root, kind, look_up, store, quiet))
 
 
 def _look_up(store: Store, keys: list[str]) -> Iterator[RemoteFile]:

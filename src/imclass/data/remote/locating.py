@@ -51,8 +51,8 @@ def fetched(text: str, quiet: bool = False) -> Path:
         names = [found.key.rpartition("/")[2] for found in single]
         wanted = [Wanted(name, found) for name, found in zip(names, single, strict=True)]
         check_names(names, [1 for _ in names], str(address))
-        return fetch(Request(address.parent, address.name, lambda: wanted, store, quiet)) / names[0]
-    return fetch(Request(address, _FOLDER, lambda: _below(address, store), store, quiet))
+        return fetch(Request(str(address), address.parent, address.name, lambda: wanted, store, quiet)) / names[0]
+    return fetch(Request(str(address), address, _FOLDER, lambda: _below(address, store), store, quiet))
 
 
 def streamed(text: str) -> StreamedSource:
