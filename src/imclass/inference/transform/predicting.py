@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass import artifact
-from imclass.data.location import local_path
+from imclass.data.location import local_path, shown_name
 from imclass.data.unlabelled import Unlabelled
 from imclass.device import choose_device
 from imclass.errors import ImageError
@@ -111,9 +111,10 @@ class Network:
     """
 
     def __init__(self, request: Request) -> None:
-        description, network = artifact.load(local_path(request.model), image_shape=request.image_shape)
+        path = local_path(request.model)
+        description, network = artifact.load(path, image_shape=request.image_shape)
         description = artifact.supplemented(
-            description, str(request.model), class_names=request.class_names, image_shape=request.image_shape
+            description, shown_name(path), class_names=request.class_names, image_shape=request.image_shape
         )
         self._computing = request.computing
         self._model = LoadedModel(description, network)
