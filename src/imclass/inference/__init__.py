@@ -3,5 +3,6 @@
 from imclass.inference.conversion import Conversion, convert
 from imclass.inference.pixels import ImageInput
 from imclass.inference.predictor import PredictedBatch, Predictor, load
+from imclass.inference.quantisation import Quantisation, quantise
 
-__all__ = ["Conversion", "ImageInput", "PredictedBatch", "Predictor", "convert", "load"]
+__all__ = ["Conversion", "ImageInput", "PredictedBatch", "Predictor", "Quantisation", "convert", "load", "quantise"]
