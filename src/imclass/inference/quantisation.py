@@ -122,6 +122,11 @@ def quantise(
     return _Attempts(path, description, program, calibration, validation, bad_images).first_within(max_accuracy_loss)
 
 
+def points_lost(ours: int, theirs: int, answers: int) -> float:
+    """Percentage points between two numbers of right answers; from whole numbers, so that a limit is met exactly."""
+    return 100 * (ours - theirs) / answers
+
+
 def _parts(source: str | Path, options: dict[str, Any]) -> tuple[Source, Source]:
     """What to calibrate on, at most `CALIBRATION_IMAGES`, and what to measure accuracy on."""
     path = local_path(source)
@@ -169,11 +174,11 @@ class _Attempts:
         """
         files = self._files(keep_first_and_last_in_float=False)
         images, answers, (ours, theirs) = self._count_correct([self._our_answer, open_bytes(files)])
-        keeps = self._points_lost(ours, theirs, answers) > max_accuracy_loss
+        keeps = points_lost(ours, theirs, answers) > max_accuracy_loss
         if keeps:
             files = self._files(keep_first_and_last_in_float=True)
             images, answers, (theirs,) = self._count_correct([open_bytes(files)])
-        loss = self._points_lost(ours, theirs, answers)
+        loss = points_lost(ours, theirs, answers)
         if loss > max_accuracy_loss:
             raise ArtifactError(
                 f"in 8-bit integers the model's accuracy on {images} images is {theirs / answers:.4f} instead of "
@@ -191,11 +196,6 @@ class _Attempts:
             int8_accuracy=theirs / answers,
             first_and_last_in_float=keeps,
         )
-
-    @staticmethod
-    def _points_lost(ours: int, theirs: int, answers: int) -> float:
-        """Percentage points, from whole numbers so that a limit is met exactly."""
-        return 100 * (ours - theirs) / answers
 
     def _files(self, *, keep_first_and_last_in_float: bool) -> dict[str, bytes]:
         model = quantised(

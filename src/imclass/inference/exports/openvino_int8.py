@@ -6,7 +6,8 @@ get a scale for each output channel, activations one scale each, from the ranges
 shift that rounding causes in the mean of every output channel is taken back through the biases (Nagel et al.,
 "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, section 4.2).
 
-The same images in the same order give the same files.
+The same images in the same order give the same numbers and the same graph; OpenVINO numbers what has no name in it, on
+and on in a process.
 """
 
 import logging
