@@ -86,10 +86,10 @@ def test_the_same_images_give_the_same_numbers(
 ) -> None:
     again = quantise(model, tmp_path / "small.xml", pictures, max_accuracy_loss=100)
     assert again.int8_accuracy == done.int8_accuracy
-    graphs, weights = zip(*((files[0].read_text(), files[1].read_bytes()) for files in (done.files, again.files)))
-    assert weights[0] == weights[1]
+    assert again.files[1].read_bytes() == done.files[1].read_bytes()
     # OpenVINO numbers what has no name, on and on in a process.
-    assert len({re.sub(r'_\d+(?=["_,])', "", graph) for graph in graphs}) == 1
+    graphs = [re.sub(r'_\d+(?=["_,])', "", each.files[0].read_text()) for each in (done, again)]
+    assert graphs[0] == graphs[1]
 
 
 def test_the_accuracy_is_that_of_the_written_file_on_the_validation_folder(
