@@ -1,17 +1,22 @@
 """Serving over HTTP beside the bare predictor, LitServe and MXNet, in one run.
 
     python bench/serving.py MODEL PHOTOS [--seconds 10] [--rounds 3] [--clients 1,8,64] [--precision bfloat16]
-        [--device cpu] [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
+        [--device cpu] [--beside torch:bfloat16,openvino:bfloat16] [--int8 OUT.xml]
+        [--litserve-python PYTHON] [--mxnet-python .venv-mxnet/bin/python] [--json FILE]
 
 MODEL is a model.tar.gz, PHOTOS a folder with JPEG files. Prints
 
 - images/s of the predictor alone, from JPEG bytes to probabilities (float32), and of the chosen backend alone on
   decoded images;
+- the same for the backends of --beside, and for the OpenVINO file of `imclass convert --to openvino-int8` of --int8;
 - for `imclass serve` with each number of clients (closed loop), and at 50 and 80 % of the best rate (open loop):
   images/s, latency at p50 and p99;
 - the same closed loop for LitServe with the same predictor, with --litserve-python of an environment that has both;
 - images/s of MXNet's forward pass in float32 with the same weights, without decoding, if MODEL is a resnet_v2 and
   --mxnet-python is given.
+
+Backends alone are also given in images per second of processor time, times cores: on a machine that others use too it
+is what they would reach alone, if computing filled all cores.
 
 All with the ratio to the predictor, or to the backend in another precision. Everything is measured in rounds, and the
 best of each counts. The client runs on the same cores.
@@ -39,8 +44,9 @@ from imclass import artifact
 from imclass.device import choose_device
 from imclass.images import available_cores
 from imclass.inference import Predictor, convert
-from imclass.inference.serving.backends import BACKENDS, LoadedModel
+from imclass.inference.serving.backends import BACKENDS
 from imclass.inference.serving.choosing import generated_images
+from imclass.inference.serving.opening import load_model
 from load import Connection, Result, closed_loop, open_loop, run
 
 OPEN_LOOP_SHARES = (0.5, 0.8)
@@ -61,20 +67,36 @@ def bare_predictor(model: Path, device: str, bodies: Sequence[bytes], seconds: f
     return answered / (time.perf_counter() - began)
 
 
-def bare_backend(arguments: argparse.Namespace, seconds: float) -> float:
-    """Images/s of a backend on decoded images, in batches of the server's size."""
-    description, network = artifact.load(arguments.model)
-    max_batch = arguments.max_batch
-    kind = BACKENDS[arguments.backend]
-    loaded, device = LoadedModel(description, network), choose_device(arguments.device)
-    backend = kind.open(loaded, device, arguments.precision, max_batch)
-    pixels = np.resize(generated_images(description.image_shape), (max_batch, *_height_width_channels(description)))
-    backend.predict(pixels)
-    began, batches = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        backend.predict(pixels)
-        batches += 1
-    return max_batch * batches / (time.perf_counter() - began)
+class BareBackend:
+    """A backend without a server."""
+
+    def __init__(self, model: Path, name: str, precision: str, arguments: argparse.Namespace) -> None:
+        loaded, max_batch = load_model(model), arguments.max_batch
+        self._backend = BACKENDS[name].open(loaded, choose_device(arguments.device), precision, max_batch)
+        shape = (max_batch, *_height_width_channels(loaded.description))
+        self._pixels = np.resize(generated_images(loaded.description.image_shape), shape)
+        self._backend.predict(self._pixels)
+
+    def measure(self, seconds: float) -> tuple[float, float]:
+        """Images/s on decoded images, in the server's batches: by the clock, and by processor time times cores."""
+        began, began_computing, batches = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - began < seconds:
+            self._backend.predict(self._pixels)
+            batches += 1
+        images = len(self._pixels) * batches
+        computing = time.process_time() - began_computing
+        return images / (time.perf_counter() - began), available_cores() * images / computing
+
+
+def bare_backends(arguments: argparse.Namespace) -> dict[str, BareBackend]:
+    """All that are asked for, by what they are called in the table."""
+    backends = {"backend alone": BareBackend(arguments.model, arguments.backend, arguments.precision, arguments)}
+    for text in arguments.beside:
+        name, precision = text.split(":")
+        backends[f"{name} {precision} alone"] = BareBackend(arguments.model, name, precision, arguments)
+    if arguments.int8 is not None:
+        backends["openvino int8 alone"] = BareBackend(arguments.int8, "openvino", "int8", arguments)
+    return backends
 
 
 def _height_width_channels(description: artifact.Description) -> tuple[int, int, int]:
@@ -166,7 +188,7 @@ class Table:
 
     def show(self, reference: str) -> None:
         for name, rate in self.rates.items():
-            line = f"{name:<32} {rate:8.2f} images/s  {rate / self.rates[reference]:7.1%}"
+            line = f"{name:<42} {rate:8.2f} images/s  {rate / self.rates[reference]:7.1%}"
             if name in self.results:
                 row = self.results[name].row()
                 line += f"  p50 {row['p50_ms']:>8} ms  p99 {row['p99_ms']:>8} ms  {row['statuses']}"
@@ -180,6 +202,7 @@ class Table:
 def measure(arguments: argparse.Namespace, bodies: Sequence[bytes], table: Table) -> None:
     """Everything, one after the other, in several rounds, so that a disturbance hits all alike."""
     seconds = arguments.seconds
+    backends = bare_backends(arguments)
     as_json = [json.dumps({"image": base64.b64encode(body).decode()}).encode() for body in bodies]
     with ExitStack() as stack:
         servers = {"imclass serve": (stack.enter_context(imclass_server(arguments)), bodies)}
@@ -189,7 +212,10 @@ def measure(arguments: argparse.Namespace, bodies: Sequence[bytes], table: Table
             run(closed_loop(connect, content, max(arguments.clients), 2.0))  # meets every batch size
         for _ in range(arguments.rounds):
             table.add("predictor alone, float32", bare_predictor(arguments.model, arguments.device, bodies, seconds))
-            table.add("backend alone", bare_backend(arguments, seconds))
+            for name, backend in backends.items():
+                by_clock, by_processor = backend.measure(seconds)
+                table.add(name, by_clock)
+                table.add(f"{name}, processor time", by_processor)
             for clients in arguments.clients:
                 for name, (connect, content) in servers.items():
                     table.add(f"{name}, {clients} clients", run(closed_loop(connect, content, clients, seconds)))
@@ -216,6 +242,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--beside", type=lambda text: text.split(","), default=[])
+    parser.add_argument("--int8", type=Path)
     parser.add_argument("--max-batch", type=int, default=8)
     parser.add_argument("--litserve-port", type=int, default=18123)
     parser.add_argument("--litserve-python", type=Path)

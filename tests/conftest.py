@@ -3,6 +3,7 @@
 import itertools
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -24,26 +25,27 @@ SaveModel = Callable[..., Path]
 @pytest.fixture
 def save_model(tmp_path: Path) -> SaveModel:
     """Saves a small network with random weights and gives the path of its file."""
+    return partial(save_random_model, tmp_path)
 
-    def save(**changes: object) -> Path:
-        values: dict[str, object] = {
-            "network": "resnet_v2",
-            "num_layers": 8,
-            "image_shape": (3, 16, 16),
-            "num_classes": 3,
-            "class_names": CLASS_NAMES,
-            **changes,
-        }
-        network = build(values["network"], values["num_layers"], values["image_shape"], values["num_classes"])  # type: ignore[arg-type]
-        initialise(network, torch.Generator().manual_seed(7))
-        settle_statistics(network)
-        mean, std = network.normalisation
-        values["normalisation"] = artifact.Normalisation(mean=tuple(mean), std=tuple(std))
-        path = tmp_path / f"model-{len(list(tmp_path.iterdir()))}.tar.gz"
-        artifact.save(path, artifact.Description.model_validate(values), network.state_dict())
-        return path
 
-    return save
+def save_random_model(folder: Path, **changes: object) -> Path:
+    """Save a small network with random weights in a folder; returns its file."""
+    values: dict[str, object] = {
+        "network": "resnet_v2",
+        "num_layers": 8,
+        "image_shape": (3, 16, 16),
+        "num_classes": 3,
+        "class_names": CLASS_NAMES,
+        **changes,
+    }
+    network = build(values["network"], values["num_layers"], values["image_shape"], values["num_classes"])  # type: ignore[arg-type]
+    initialise(network, torch.Generator().manual_seed(7))
+    settle_statistics(network)
+    mean, std = network.normalisation
+    values["normalisation"] = artifact.Normalisation(mean=tuple(mean), std=tuple(std))
+    path = folder / f"model-{len(list(folder.iterdir()))}.tar.gz"
+    artifact.save(path, artifact.Description.model_validate(values), network.state_dict())
+    return path
 
 
 @torch.no_grad()

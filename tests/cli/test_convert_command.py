@@ -1,6 +1,7 @@
 """`imclass convert` with real models."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from imclass import artifact
 from imclass.cli import app
+from tests.pictures import CLASSES, write_class_folders
 
 
 def invoke(*arguments: object) -> Any:
@@ -59,6 +61,37 @@ def test_half_precision_is_for_mxnet(save_model: Callable[..., Path], tmp_path: 
     result = invoke(save_model(), tmp_path / "m.onnx", "--to", "onnx", "--dtype", "float16")
     assert result.exit_code == 2
     assert "--dtype float16 belongs to --to mxnet" in result.stderr
+
+
+def test_8_bit_integers(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    photos, output = write_class_folders(tmp_path / "photos", 4), tmp_path / "small.xml"
+    arguments = (save_model(class_names=CLASSES), output, "--to", "openvino-int8", "--calibrate", photos)
+    result = invoke(*arguments, "--max-accuracy-loss", 100)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [f"model       {output}, {output.with_suffix('.bin')}", "calibrated  on 6 images"]
+    assert re.fullmatch(
+        r"accuracy    0\.\d{4} before, 0\.\d{4} after, -?\d+\.\d\d points lost, on 6 other images", lines[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--to", "openvino-int8"], "--to openvino-int8 and --calibrate SOURCE belong together"),
+        (["--to", "onnx", "--calibrate", "photos"], "--to openvino-int8 and --calibrate SOURCE belong together"),
+        (["--to", "onnx", "--max-accuracy-loss", "1"], "--max-accuracy-loss belongs to --to openvino-int8"),
+        (
+            ["--to", "openvino-int8", "--calibrate", "photos", "--images", "a.png"],
+            "--images belongs to the other formats",
+        ),
+        (["--to", "openvino-int8", "--calibrate", "photos", "--max-accuracy-loss", "101"], "0<=x<=100"),
+    ],
+)
+def test_options_of_8_bit_integers(tmp_path: Path, options: list[str], said: str) -> None:
+    result = invoke("model.tar.gz", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_quiet_prints_warnings_only(save_model: Callable[..., Path], tmp_path: Path) -> None:

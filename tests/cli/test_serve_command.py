@@ -23,10 +23,12 @@ import imclass
 from imclass import artifact
 from imclass.cli import app
 from imclass.cli.serve import named_models
+from imclass.inference import convert, quantise
 from imclass.models import build
 from tests.inference.serving.parts import JPEG, encoded
 from tests.inference.serving.sockets import ServerProcess, as_process, exchange, request, wait_for
 from tests.models.mxnet.files import MODELS
+from tests.pictures import CLASSES, write_class_folders
 
 MXNET_MODEL = MODELS / "resnet20_28_fc" / "model-symbol.json"
 TYPE = "Content-Type: image/jpeg"
@@ -49,6 +51,34 @@ def test_answers_are_the_predictors(save_model: Callable[..., Path], tmp_path: P
         )
         np.testing.assert_allclose(np.array(list(answers)), expected, atol=1e-6)
         assert httpx.get(f"{server.url}/model").json()["serving"]["precision"] == "float32"
+
+
+@pytest.mark.parametrize("form", ["openvino", "converted", "int8"])
+def test_openvino(save_model: Callable[..., Path], tmp_path: Path, form: str) -> None:
+    """A model file with --backend openvino; and files of `imclass convert`, which need no option."""
+    model, xml = save_model(class_names=CLASSES), tmp_path / "converted.xml"
+    images = [encoded(seed, side=40) for seed in range(12)]
+    expected = imclass.load(model, device="cpu").predict(images)
+    arguments: list[object] = [xml]
+    if form == "openvino":
+        arguments = [model, "--backend", "openvino"]
+    elif form == "converted":
+        convert(model, xml, "openvino")
+    else:
+        quantise(model, xml, write_class_folders(tmp_path / "photos", 8), max_accuracy_loss=100)
+    with as_process(tmp_path, *arguments) as server, ThreadPoolExecutor(4) as pool:
+        answers = pool.map(
+            lambda image: httpx.post(f"{server.url}/invocations", content=image, headers=JPEG).json(), images
+        )
+        tolerance = 0.2 if form == "int8" else 1e-5  # random weights are not used to integers
+        np.testing.assert_allclose(np.array(list(answers)), expected, atol=tolerance)
+        description = httpx.get(f"{server.url}/model").json()
+        explained = httpx.post(f"{server.url}/explain", content=images[0], headers=JPEG)
+    assert explained.status_code == (200 if form == "openvino" else 501), explained.text
+    precision = "int8" if form == "int8" else "float32"
+    assert (description["serving"]["backend"], description["serving"]["precision"]) == ("openvino", precision)
+    assert description["class_names"] == list(CLASSES)
+    assert f"with openvino in {precision} on cpu" in server.log.read_text()
 
 
 def slow_model(path: Path) -> Path:

@@ -1,68 +1,14 @@
-import numpy as np
 import pytest
 
-from imclass.data import Sample
 from imclass.errors import DataError
-from imclass.training.labels import check_labels, check_width, count_classes
-
-
-class Labelled:
-    """A source of nothing but labels."""
-
-    name = "labels"
-
-    def __init__(self, labels: list[list[float]], class_names: tuple[str, ...] | None = None) -> None:
-        self.labels = np.array(labels, np.float32)
-        self.class_names = class_names
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def key(self, index: int) -> str:
-        return f"sample {index}"
-
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(self.key(index), b"", self.labels[index])
+from imclass.training.labels import count_classes
+from tests.data.labelled import Labelled
 
 
 def test_classes_are_counted_from_names_columns_or_labels() -> None:
     assert count_classes(Labelled([[0], [2]]), False) == 3
     assert count_classes(Labelled([[0], [2]], tuple("abcd")), False) == 4
     assert count_classes(Labelled([[0, 1, 0, 1, 1]]), True) == 5
-
-
-def test_good_labels_pass() -> None:
-    check_labels(Labelled([[0], [2]]), 3, False)
-    check_labels(Labelled([[0, 1], [1, 1]]), 2, True)
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes", "multi_label", "message"),
-    [
-        ([[0], [3], [-1]], 3, False, r"2 of 3 samples have labels outside 0\.\.2 .*\n.*sample 1: label 3\n.*sample 2"),
-        ([[0], [1.5]], 3, False, "labels that are no whole numbers.*\n.*sample 1: label 1.5"),
-        ([[float("nan")]], 3, False, "no whole numbers"),
-        ([[0, 1], [0, 1]], 2, False, "multi_label=1 and num_classes=2"),
-        ([[0, 2], [0, 1]], 2, True, "1 of 2 samples have labels other than 0 and 1.*\n.*sample 0: label 0,2"),
-        ([[0, 1]], 3, True, "2 label columns, but num_classes is 3"),
-        ([[0], [1]], None, True, "1 label column, more than one is needed"),
-        ([[0, 1]], None, False, "2 label columns"),
-    ],
-)
-def test_bad_labels_are_named(labels: list[list[float]], classes: int | None, multi_label: bool, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        check(Labelled(labels), classes, multi_label)
-
-
-def check(source: Labelled, num_classes: int | None, multi_label: bool) -> None:
-    check_width(source, num_classes, multi_label)
-    assert num_classes is not None
-    check_labels(source, num_classes, multi_label)
-
-
-def test_many_bad_labels_are_counted() -> None:
-    with pytest.raises(DataError, match="and 80 more"):
-        check_labels(Labelled([[9]] * 100), 3, False)
 
 
 def test_a_stray_label_makes_no_huge_network() -> None:

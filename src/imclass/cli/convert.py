@@ -2,12 +2,32 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imclass.cli import messages
-from imclass.cli.parameters import ClassNames, ImageShape, Model, Quiet, class_name_list, path_here, shape_triple
+from imclass.cli.parameters import (
+    AttributeNames,
+    ClassNames,
+    ImageRoot,
+    ImageShape,
+    LabelFormat,
+    LabelFormatOption,
+    Model,
+    Quiet,
+    attribute_pair,
+    class_name_list,
+    path_here,
+    place,
+    place_or_none,
+    shape_triple,
+)
+
+if TYPE_CHECKING:
+    from imclass.inference.quantisation import Quantisation
+
+_INT8 = "8-bit integers (openvino-int8)"
 
 
 class Target(StrEnum):
@@ -16,6 +36,7 @@ class Target(StrEnum):
     MXNET = "mxnet"
     ONNX = "onnx"
     OPENVINO = "openvino"
+    OPENVINO_INT8 = "openvino-int8"
     TORCH = "torch"
 
 
@@ -37,7 +58,8 @@ def command(
         typer.Option(
             "--to",
             help="mxnet: model.tar.gz as SageMaker's own algorithm writes it. As programs from pixels to "
-            "probabilities: onnx (OUT.onnx), openvino (OUT.xml and OUT.bin), torch (OUT.pt2).",
+            "probabilities: onnx (OUT.onnx), openvino (OUT.xml and OUT.bin), torch (OUT.pt2). openvino-int8 "
+            "computes in 8-bit integers.",
             show_default=False,
         ),
     ],
@@ -50,6 +72,40 @@ def command(
         ),
     ] = None,
     dtype: Annotated[Dtype, typer.Option(help="Type of the weights; float16 is for mxnet only.")] = Dtype.FLOAT32,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Labelled images: on some, ranges of numbers are found; on the others, the validation part, accuracy "
+            "is measured before and after. A folder with train and val is split so already.",
+            rich_help_panel=_INT8,
+            show_default=False,
+        ),
+    ] = None,
+    max_accuracy_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            min=0,
+            max=100,
+            help="Percentage points of accuracy that may be lost (0.5); when more are, nothing is written.",
+            rich_help_panel=_INT8,
+            show_default=False,
+        ),
+    ] = None,
+    bad_image_limit: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Share of the images of SOURCE that may be unreadable.",
+            rich_help_panel=_INT8,
+        ),
+    ] = 0.01,
+    image_root: ImageRoot = None,
+    attribute_names: AttributeNames = None,
+    label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
     class_names: ClassNames = None,
     image_shape: ImageShape = None,
     quiet: Quiet = False,
@@ -63,10 +119,36 @@ def command(
     imclass convert run1/model.tar.gz hosted/model.tar.gz --to mxnet
 
     imclass convert run1/model.tar.gz model.onnx --to onnx --images photos/val
+
+    imclass convert run1/model.tar.gz small.xml --to openvino-int8 --calibrate photos
     """
     if dtype is not Dtype.FLOAT32 and to is not Target.MXNET:
         raise typer.BadParameter(f"--dtype {dtype} belongs to --to mxnet")
+    if (to is Target.OPENVINO_INT8) != (calibrate is not None):
+        raise typer.BadParameter("--to openvino-int8 and --calibrate SOURCE belong together")
+    if max_accuracy_loss is not None and calibrate is None:
+        raise typer.BadParameter("--max-accuracy-loss belongs to --to openvino-int8")
+    if images and calibrate is not None:
+        raise typer.BadParameter("--images belongs to the other formats: --calibrate has the images to compare on")
     shape, names = shape_triple(image_shape), class_name_list(class_names)
+    if calibrate is not None:
+        from imclass.inference.quantisation import MAX_ACCURACY_LOSS, quantise
+
+        quantisation = quantise(
+            path_here(model, quiet=quiet),
+            output,
+            place(calibrate),
+            max_accuracy_loss=MAX_ACCURACY_LOSS if max_accuracy_loss is None else max_accuracy_loss,
+            class_names=names,
+            image_shape=shape,
+            image_root=place_or_none(image_root),
+            attribute_names=attribute_pair(attribute_names),
+            label_format=label_format.value,
+            bad_image_limit=bad_image_limit,
+        )
+        if not quiet:
+            _print_quantisation(quantisation)
+        return
 
     from imclass.cli.predict import find_images
     from imclass.errors import ImageError, listing
@@ -83,3 +165,12 @@ def command(
         print(f"model       {', '.join(map(str, conversion.files))}")
         kind = "images" if paths else "generated images"
         print(f"compared    {conversion.images} {kind}, largest difference {conversion.largest_difference:.1e}")
+
+
+def _print_quantisation(quantisation: "Quantisation") -> None:
+    print(f"model       {', '.join(map(str, quantisation.files))}")
+    print(f"calibrated  on {quantisation.calibration_images} images")
+    print(f"accuracy    {quantisation.float_accuracy:.4f} before, {quantisation.int8_accuracy:.4f} after, ", end="")
+    print(f"{quantisation.accuracy_loss:.2f} points lost, on {quantisation.validation_images} other images")
+    if quantisation.first_and_last_in_float:
+        print("in float    the first convolution and the classifier, because with them in integers too much was lost")

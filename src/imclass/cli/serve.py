@@ -22,7 +22,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="A model as for predict; or several as NAME=PATH, served under /models/NAME/invocations.",
+            help="A model as for predict, or an OpenVINO .xml file of imclass convert; or several as NAME=PATH, served "
+            "under /models/NAME/invocations.",
             show_default=False,
         ),
     ],
@@ -71,23 +72,25 @@ def command(
         ),
     ] = None,
     backend: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="torch|auto",
-            help="What computes; auto measures those that are installed, in seconds, and takes the fastest that "
-            "agrees with validation.",
+            metavar="torch|openvino|auto",
+            help="What computes (torch; openvino for .xml files); auto measures those that are installed, in seconds, "
+            "and takes the fastest that agrees with validation.",
+            show_default=False,
             rich_help_panel=_COMPUTING,
         ),
-    ] = "torch",
+    ] = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="float32|bfloat16|auto",
-            help="float32 gives validation's own probabilities; bfloat16 is faster where the hardware has it; auto "
-            "measures both.",
+            metavar="float32|bfloat16|int8|auto",
+            help="float32 gives validation's own probabilities, and is used unless the model was converted to int8; "
+            "bfloat16 is faster where the hardware has it; auto measures both.",
+            show_default=False,
             rich_help_panel=_COMPUTING,
         ),
-    ] = "float32",
+    ] = None,
     max_batch: Annotated[
         int | None,
         typer.Option(
@@ -159,6 +162,8 @@ def command(
     imclass serve run1/model.tar.gz
 
     imclass serve cats=run1/model.tar.gz dogs=run2/model.tar.gz --port 9000
+
+    imclass serve run1/model.tar.gz --backend auto --precision auto
 
     imclass serve run1/model.tar.gz --host 0.0.0.0 --token-file token.txt
     """

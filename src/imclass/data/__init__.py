@@ -5,6 +5,7 @@ from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
 from imclass.data.in_advance import in_advance
+from imclass.data.label_checks import check_labels, check_width
 from imclass.data.location import check_stream, local_path, located
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
@@ -31,7 +32,9 @@ __all__ = [
     "Seat",
     "Source",
     "Subset",
+    "check_labels",
     "check_stream",
+    "check_width",
     "find_model",
     "find_split_folders",
     "in_advance",

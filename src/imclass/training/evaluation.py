@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from imclass import artifact
-from imclass.data import PipeChannel, Source, check_stream, local_path, located, open_source
+from imclass.data import PipeChannel, Source, check_labels, check_stream, check_width, local_path, located, open_source
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters
 from imclass.images import BadImages, Loader, Preprocessing, Request
-from imclass.training.labels import check_labels, check_width
 from imclass.training.losses import plain_loss
 from imclass.training.metrics import average_precisions, correct_answers, in_top, precision_recall_f1
 from imclass.training.piping import evaluation_batches

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from imclass.data import ArrivedSamples, LabelRules, Pass, PipeChannel, Seat, Source
+from imclass.data import ArrivedSamples, LabelRules, Pass, PipeChannel, Seat, Source, check_labels, check_width
 from imclass.errors import HyperparameterError, listing
 from imclass.hyperparameters import Hyperparameters
-from imclass.training.labels import check_labels, check_width
 from imclass.training.process_group import Processes
 
 

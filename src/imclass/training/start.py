@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imclass import artifact, models
-from imclass.data import PipeChannel, find_model, local_path, parse_input_data_config
+from imclass.data import PipeChannel, check_labels, check_width, find_model, local_path, parse_input_data_config
 from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
@@ -18,9 +18,7 @@ from imclass.training.checkpoint import LAST, saved_settings
 from imclass.training.console import console
 from imclass.training.job import Job, Run
 from imclass.training.labels import (
-    check_labels,
     check_names_suffice,
-    check_width,
     count_classes,
     known_class_names,
     with_class_count,

@@ -47,7 +47,7 @@ class Shifted:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Shifted]:
-    """Two more backends: one quick and wrong, one slow and right; and all that were opened of them."""
+    """Backends beside torch: one quick and wrong, one slow and right; and all that were opened of them."""
     made: list[Shifted] = []
 
     def kind(name: str, error: float, delay: float, missing: str | None = None) -> BackendKind:
@@ -55,9 +55,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Shifted]:
             made.append(Shifted(name, model, precision, error, delay))
             return made[-1]
 
-        return BackendKind(name, lambda: missing, lambda device: ("float32",), open_shifted)
+        return BackendKind(name, lambda: missing, lambda model, device: ("float32",), open_shifted)
 
     monkeypatch.setattr(choosing, "MEASURED_SECONDS", 0.05)
+    monkeypatch.delitem(BACKENDS, "openvino")
     for added in (kind("wrong", 0.01, 0), kind("slow", 0, 0.2), kind("absent", 0, 0, "it is not installed")):
         monkeypatch.setitem(BACKENDS, added.name, added)
     return made
@@ -95,8 +96,8 @@ def test_nothing_agrees(model: LoadedModel, opened: list[Shifted], monkeypatch: 
     [
         ("absent", "float32", "it is not installed"),
         ("tensorflow", "float32", "there is no backend 'tensorflow'"),
-        ("torch", "int8", "no backend computes in int8 on cpu"),
-        ("torch", "float64", "no backend computes in float64 on cpu"),
+        ("torch", "int8", "the backend torch does not compute this model in int8 on cpu"),
+        ("torch", "float64", "--backend torch with --precision float32"),
     ],
 )
 def test_what_cannot_be_had(model: LoadedModel, opened: list[Shifted], backend: str, precision: str, said: str) -> None:

@@ -16,24 +16,20 @@ Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (N, C, H, W) to (
 
 
 @dataclass(frozen=True)
-class Format:
-    """A format of another program.
+class FileKind:
+    """A kind of files, and what is needed to write them.
 
     Attributes:
         title: its name for messages.
         suffix: end of the name of the file that people open.
         extra: the extra of imclass that installs what it needs; empty when nothing is needed.
         packages: what must be installed, by import name.
-        write: the bytes of all files of a program.
-        open: from those very bytes, the function that answers as the format's own runtime does.
     """
 
     title: str
     suffix: str
     extra: str
     packages: tuple[str, ...]
-    write: Callable[[Program, Metadata], Files]
-    open: Callable[[Files], Answer]
 
     def check(self, path: Path) -> None:
         """Refuse what would fail only after the work is done.
@@ -42,11 +38,11 @@ class Format:
             UserError: a package is missing.
             ArtifactError: the name of the file does not end as it must.
         """
-        missing = [name for name in self.packages if find_spec(name) is None]
+        missing = missing_packages(self.packages)
         if missing:
             raise UserError(
                 f"writing {self.title} files needs {', '.join(self.packages)}; not installed: {', '.join(missing)}",
-                fix=f"Install what is missing: python -m pip install 'imclass[{self.extra}]'",
+                fix=how_to_install(self.extra),
             )
         if path.suffix != self.suffix:
             raise ArtifactError(
@@ -54,3 +50,26 @@ class Format:
                 where=str(path),
                 fix=f"Call it {path.with_suffix(self.suffix)}, or choose another format.",
             )
+
+
+@dataclass(frozen=True)
+class Format(FileKind):
+    """A format of another program, in which the network computes as it does here.
+
+    Attributes:
+        write: the bytes of all files of a program.
+        open: from those very bytes, the function that answers as the format's own runtime does.
+    """
+
+    write: Callable[[Program, Metadata], Files]
+    open: Callable[[Files], Answer]
+
+
+def missing_packages(packages: tuple[str, ...]) -> list[str]:
+    """Those of some packages, by import name, that are not installed."""
+    return [name for name in packages if find_spec(name) is None]
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra of imclass, as advice."""
+    return f"Install what is missing: python -m pip install 'imclass[{extra}]'"

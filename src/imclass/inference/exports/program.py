@@ -18,6 +18,7 @@ from imclass.models import ResNet
 INPUT: Final = "images"
 OUTPUT: Final = "probabilities"
 BATCH: Final = "batch"  # what the free side of the input is called
+PRECISION: Final = "precision"  # of the convolutions, among the metadata where it is not float32
 EXAMPLE_BATCH: Final = 2  # exporters take an example, and take a side of 1 for fixed
 
 Metadata = Mapping[str, str]  # JSON values by name

@@ -31,7 +31,7 @@ class Candidate:
         backend: its name.
         precision: of its convolutions.
         images_per_second: in batches of the largest size.
-        largest_difference: of a probability from that of torch in float32.
+        largest_difference: of a probability from that of the model as it was validated (torch in float32).
         verdict: in words, why it was taken or not.
     """
 
@@ -60,9 +60,9 @@ def choose(
         UserError: the backend is not installed, or the device does not compute in the precision.
     """
     kinds = _kinds(backend)
-    pairs = [(kind, each) for kind in kinds for each in _precisions(kind, device, precision)]
+    pairs = [(kind, each) for kind in kinds for each in _precisions(kind, model, device, precision)]
     if not pairs:
-        raise UserError(f"no backend computes in {precision} on {device}", where="precision", fix="Use auto.")
+        raise _impossible(model, device, backend, precision)
     if len(pairs) == 1:
         kind, only = pairs[0]
         return kind.open(model, device, only, max_batch), []
@@ -80,9 +80,21 @@ def _kinds(backend: str) -> list[BackendKind]:
     return [BACKENDS[backend]]
 
 
-def _precisions(kind: BackendKind, device: torch.device, precision: str) -> Sequence[str]:
-    possible = kind.precisions(device)
+def _precisions(kind: BackendKind, model: LoadedModel, device: torch.device, precision: str) -> Sequence[str]:
+    possible = kind.precisions(model, device)
     return possible if precision == AUTO else [each for each in possible if each == precision]
+
+
+def _impossible(model: LoadedModel, device: torch.device, backend: str, precision: str) -> UserError:
+    """That no backend, or not the one that is asked for, computes a model so, and what does."""
+    installed = (kind for kind in BACKENDS.values() if kind.missing() is None)
+    possible = {kind.name: each for kind in installed if (each := kind.precisions(model, device))}
+    ways = "; ".join(f"--backend {name} with --precision {' or '.join(each)}" for name, each in possible.items())
+    advice = f"Possible: {ways}." if ways else "Models converted for OpenVINO need --device cpu."
+    if precision == "int8" and model.converted is None:
+        advice = "Convert the model (imclass convert MODEL OUT.xml --to openvino-int8) and serve OUT.xml."
+    subject = "no backend computes" if backend == AUTO else f"the backend {backend} does not compute"
+    return UserError(f"{subject} this model in {precision} on {device}", where="precision", fix=advice)
 
 
 def _fastest(
@@ -134,11 +146,12 @@ def generated_images(image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 def _reference(model: LoadedModel, device: torch.device, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    torch_backend = BACKENDS["torch"].open(model, device, "float32", len(pixels))
+    """What the model answers as it was validated."""
+    usual = BACKENDS[model.usual_backend].open(model, device, model.usual_precision, len(pixels))
     try:
-        return torch_backend.predict(pixels)
+        return usual.predict(pixels)
     finally:
-        torch_backend.close()
+        usual.close()
 
 
 def _in_batches(backend: Backend, pixels: NDArray[np.uint8], max_batch: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from imclass.images import dimensions
 from imclass.images.plan import Size
 from imclass.inference.activation_map import ActivationMap, explain, place
 from imclass.inference.serving.overlay import draw, overlay_size, png_data_url
-from imclass.inference.serving.problems import overloaded
+from imclass.inference.serving.problems import RequestError, overloaded
 from imclass.inference.serving.service import ModelService
+from imclass.models import ResNet
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,23 @@ class Explainer:
             class_index: whose map to make, 0 to num_classes - 1; None for the likeliest.
 
         Raises:
-            RequestError: 400, the image cannot be read; 503, too many wait already, or the time is over.
+            RequestError: 400, the image cannot be read; 501, the model was converted for OpenVINO; 503, too many wait
+                already, or the time is over.
         """
         began = time.monotonic()
+        network = service.model.network
+        if network is None:
+            raise RequestError(
+                HTTPStatus.NOT_IMPLEMENTED,
+                f"the model {service.name} was converted for OpenVINO and does not say what a class activation map "
+                "needs: serve the model.tar.gz that it was converted from, with --backend openvino if you like",
+            )
         with self._place():
             async with service.deadline():
                 answered = await service.answer_in_steps(image)
                 chosen = int(answered.probabilities.argmax()) if class_index is None else class_index
                 map_began = time.monotonic()
-                work = (service, image, answered.pixels, chosen)
+                work = (service, network, image, answered.pixels, chosen)
                 drawn = await asyncio.get_running_loop().run_in_executor(self._thread, _draw_map, *work)
         ended = time.monotonic()
         seconds = {
@@ -106,8 +116,9 @@ class Explainer:
             self._waiting -= 1
 
 
-def _draw_map(service: ModelService, image: bytes, pixels: NDArray[np.uint8], class_index: int) -> DrawnMap:
-    network = service.model.network
+def _draw_map(
+    service: ModelService, network: ResNet, image: bytes, pixels: NDArray[np.uint8], class_index: int
+) -> DrawnMap:
     placement = place(Size(*dimensions(image)), service.preprocessing, network.stride)
     activation_map = explain(network, pixels, placement, class_index)
     values = activation_map.on_image(overlay_size(*placement.image))

@@ -86,6 +86,7 @@ _PROBLEMS = {
     413: "The body is too large, or has too many images.",
     415: "The content type is not supported.",
     500: "A fault of the server.",
+    501: "The model was converted for OpenVINO, which makes no maps.",
     503: "The queue is full, the time is over, or the server is starting or stopping.",
 }
 
@@ -162,7 +163,9 @@ def _explain(operation: str, limits: Limits) -> dict[str, Any]:
         _query("class", 0, "The class to explain; without it the likeliest."),
         _query("top", 1, "How many classes to name; without it 5."),
     ]
-    return _post(operation, summary, limits, 1, answer) | {"parameters": parameters}
+    content = _post(operation, summary, limits, 1, answer) | {"parameters": parameters}
+    content["responses"]["501"] = _problem(501)
+    return content
 
 
 def _query(name: str, least: int, description: str) -> dict[str, Any]:
@@ -194,7 +197,7 @@ def _post(operation: str, summary: str, limits: Limits, most_images: int, answer
                 MULTIPART: {"schema": files},
             },
         },
-        "responses": {"200": answer, **{str(status): _problem(status) for status in _PROBLEMS}},
+        "responses": {"200": answer, **{str(status): _problem(status) for status in _PROBLEMS if status != 501}},
     }
 
 

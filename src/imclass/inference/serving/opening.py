@@ -9,6 +9,7 @@ import torch
 
 from imclass import artifact
 from imclass.errors import UserError
+from imclass.inference.exports.openvino_reader import is_openvino, open_openvino
 from imclass.inference.serving.backends import LoadedModel
 from imclass.inference.serving.choosing import choose
 from imclass.inference.serving.decoding import Decoder
@@ -31,16 +32,16 @@ class Computing:
 
     Attributes:
         device: from `choose_device`.
-        backend: a key of `BACKENDS`, or auto.
-        precision: float32, bfloat16 or auto.
+        backend: a key of `BACKENDS`, or auto; None for that which computes what was validated.
+        precision: float32, bfloat16, int8 or auto; None for that in which the model was validated.
         max_batch: most images of a batch; None for what suits the device.
         max_delay: seconds for which a batch waits for images that are being decoded.
         queue_size: most images that are accepted and not yet answered, of each model.
     """
 
     device: torch.device
-    backend: str = "torch"
-    precision: str = "float32"
+    backend: str | None = None
+    precision: str | None = None
     max_batch: int | None = None
     max_delay: float = 0.005
     queue_size: int = 1024
@@ -74,7 +75,7 @@ class Opener:
 
         Args:
             name: under which it is served.
-            path: anything that `artifact.load` takes.
+            path: anything that `artifact.load` takes, or the `.xml` file of a model that was converted for OpenVINO.
             class_names: names in the order of the class numbers, in place of the model's own, if it has any.
             image_shape: (channels, height, width) of a model of MXNet that does not say it.
 
@@ -83,16 +84,14 @@ class Opener:
             ArtifactError: the model cannot be opened, or what was said of it does not fit.
         """
         check_name(name)
-        description, network = artifact.load(path, image_shape=image_shape)
-        description = artifact.supplemented(description, str(path), class_names=class_names, image_shape=image_shape)
-        model = LoadedModel(description, network)
+        model = load_model(path, class_names=class_names, image_shape=image_shape)
         computing = self._computing
         max_batch = computing.max_batch or DEFAULT_MAX_BATCH[computing.device.type]
         backend, candidates = choose(
             model,
             computing.device,
-            backend=computing.backend,
-            precision=computing.precision,
+            backend=computing.backend or model.usual_backend,
+            precision=computing.precision or model.usual_precision,
             max_batch=max_batch,
         )
         logger.info("model %r is %s, with %s in %s on %s", name, path, backend.name, backend.precision, backend.device)
@@ -107,6 +106,20 @@ class Opener:
             metrics=self._metrics.of_model(name),
             candidates=candidates,
         )
+
+
+def load_model(
+    path: Path, *, class_names: tuple[str, ...] | None = None, image_shape: tuple[int, int, int] | None = None
+) -> LoadedModel:
+    """Open a model file for the backends; arguments and errors are those of `Opener.open`."""
+    converted = open_openvino(path) if is_openvino(path) else None
+    network = None
+    if converted is not None:
+        description = converted.description
+    else:
+        description, network = artifact.load(path, image_shape=image_shape)
+    description = artifact.supplemented(description, str(path), class_names=class_names, image_shape=image_shape)
+    return LoadedModel(description, network, converted)
 
 
 def check_name(name: str) -> None:

@@ -239,6 +239,7 @@ def _taken(ahead: deque[tuple[Future[None], list[U]]]) -> U:
 
 
 def _fingerprint(model: LoadedModel) -> str:
+    assert model.network is not None, "a transform opens model files"
     digest = hashlib.sha256(model.description.model_dump_json().encode())
     for name, tensor in sorted(model.network.state_dict().items()):
         digest.update(name.encode())

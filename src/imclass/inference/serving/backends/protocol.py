@@ -9,20 +9,36 @@ import torch
 from numpy.typing import NDArray
 
 from imclass.artifact import Description
+from imclass.inference.exports.openvino_reader import OpenVINOModel
 from imclass.models import ResNet
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model as `artifact.load` gives it.
+    """A model as `artifact.load` gives it, or one that was converted for OpenVINO.
 
     Attributes:
         description: with what the user said of the model besides.
-        network: float32, on the CPU, in evaluation mode; backends copy what they change.
+        network: float32, on the CPU, in evaluation mode; backends copy what they change. None of a converted model.
+        converted: the converted model, when it is one.
     """
 
     description: Description
-    network: ResNet
+    network: ResNet | None
+    converted: OpenVINOModel | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.network is None) != (self.converted is None), "a model has one form"
+
+    @property
+    def usual_backend(self) -> str:
+        """That which computes what was validated: torch, or what the model was converted for."""
+        return "torch" if self.converted is None else "openvino"
+
+    @property
+    def usual_precision(self) -> str:
+        """That in which the model was validated."""
+        return "float32" if self.converted is None else self.converted.precision
 
 
 class Backend(Protocol):
@@ -58,11 +74,11 @@ class BackendKind:
     Attributes:
         name: as the user types it.
         missing: why it cannot be used here (a package that is not installed), in words, or None.
-        precisions: those that it computes in well on a device, the most exact first.
+        precisions: those in which it computes a model well on a device, the most exact first.
         open: makes one.
     """
 
     name: str
     missing: Callable[[], str | None]
-    precisions: Callable[[torch.device], tuple[str, ...]]
+    precisions: Callable[[LoadedModel, torch.device], tuple[str, ...]]
     open: OpenBackend

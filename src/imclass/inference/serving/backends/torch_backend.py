@@ -40,6 +40,7 @@ class TorchBackend:
         self._activation: Callable[[Tensor], Tensor] = (
             torch.sigmoid if model.description.multi_label else lambda logits: logits.softmax(dim=1)
         )
+        assert model.network is not None, "_precisions has refused it"
         network = copy.deepcopy(model.network).eval().requires_grad_(False)
         if precision == "bfloat16":
             _halve_weights(network)
@@ -126,8 +127,10 @@ def _halve_weights(network: nn.Module) -> None:
             module.to(torch.bfloat16)
 
 
-def _precisions(device: torch.device) -> tuple[str, ...]:
-    """bfloat16 where the hardware multiplies it."""
+def _precisions(model: LoadedModel, device: torch.device) -> tuple[str, ...]:
+    """bfloat16 where the hardware multiplies it; none for models that were converted."""
+    if model.network is None:
+        return ()
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -136,11 +139,12 @@ def _precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def _open(model: LoadedModel, device: torch.device, precision: str, max_batch: int) -> Backend:
-    if precision not in _precisions(device):
+    possible = _precisions(model, device)
+    if precision not in possible:
         raise UserError(
             f"{device} does not compute in {precision} with torch",
             where="precision",
-            fix=f"Use one of auto, {', '.join(_precisions(device))}.",
+            fix=f"Use one of auto, {', '.join(possible)}.",
         )
     return TorchBackend(model, device, precision, max_batch)
 
