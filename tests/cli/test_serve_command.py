@@ -232,7 +232,7 @@ def test_a_port_that_is_taken(save_model: Callable[..., Path]) -> None:
         (["--token-file", "/no/such/file"], "the token cannot be read"),
         (["--token-file", os.devnull], "the file holds no token"),
         (["--backend", "tensorflow"], "there is no backend 'tensorflow'"),
-        (["--precision", "int4"], "no backend computes in int4"),
+        (["--precision", "int4"], "does not compute this model in int4"),
         (["--device", "cuda:99"], "there is no device"),
         (["--max-batch", "0"], "--max-batch"),
     ],
