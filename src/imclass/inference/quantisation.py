@@ -185,8 +185,9 @@ class _Attempts:
                 f"{ours / answers:.4f}: {loss:.2f} percentage points are lost, {max_accuracy_loss:g} are allowed; "
                 "nothing is written",
                 where=str(self._path),
-                fix="Calibrate on images like those that the model will see, or more of them; allow more with "
-                "--max-accuracy-loss; or serve the model in bfloat16.",
+                fix=f"One answer counts {points_lost(1, 0, answers):.2f} points here; more images measure finer. "
+                "Calibrate on images like those that the model will see; allow more with --max-accuracy-loss; or serve the model "
+                "in bfloat16.",
             )
         return Quantisation(
             files=put_in_place(self._path, files),
