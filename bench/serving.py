@@ -16,7 +16,8 @@ MODEL is a model.tar.gz, PHOTOS a folder with JPEG files. Prints
   --mxnet-python is given.
 
 Backends alone are also given in images per second of processor time, times cores: on a machine that others use too it
-is what they would reach alone, if computing filled all cores.
+is what they would reach alone, if computing filled all cores. (PyTorch's threads spin while they wait, and so reach
+more than it says.)
 
 All with the ratio to the predictor, or to the backend in another precision. Everything is measured in rounds, and the
 best of each counts. The client runs on the same cores.

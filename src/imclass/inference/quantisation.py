@@ -186,8 +186,8 @@ class _Attempts:
                 "nothing is written",
                 where=str(self._path),
                 fix=f"One answer counts {points_lost(1, 0, answers):.2f} points here; more images measure finer. "
-                "Calibrate on images like those that the model will see; allow more with --max-accuracy-loss; or serve the model "
-                "in bfloat16.",
+                "Calibrate on images like those that the model will see; allow more with --max-accuracy-loss; or "
+                "serve the model in bfloat16.",
             )
         return Quantisation(
             files=put_in_place(self._path, files),
