@@ -63,7 +63,8 @@ def test_batch_sizes(most: int, sizes: list[int]) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.05)])
+# On a GPU, float32 convolutions round their factors to TF32, as in training and validation there.
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.05)])
 def test_recorded_kernels_give_the_answers_of_the_cpu(
     save_model: Callable[..., Path], pixels_of: Callable[..., np.ndarray], precision: str, tolerance: float
 ) -> None:
