@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import itertools
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +21,9 @@ CLASS_NAMES = ("cat", "dog", "owl")
 _numbers = itertools.count()
 
 SaveModel = Callable[..., Path]
+
+# Shells start what runs in the background with Ctrl-C ignored, and processes that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
