@@ -25,6 +25,7 @@ from imclass.errors import ImageError, UserError, listing
 from imclass.images import Preprocessing, thread_count
 from imclass.inference.activation_map import ActivationMap, check_class_index, explain, place
 from imclass.inference.pixels import ImageInput, content_of, name_of, prepare, size_of
+from imclass.memory import keep_memory
 from imclass.models import ResNet
 
 BATCH_SIZE = 64
@@ -59,6 +60,8 @@ class Predictor:
     ) -> None:
         self.description = description
         self.device = choose_device(device)
+        if self.device.type == "cpu":
+            keep_memory()
         self._model: ResNet = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._threads = thread_count(threads)
         self._preprocessing = Preprocessing(

@@ -17,6 +17,7 @@ import torch.distributed as distributed
 
 from imclass.device import choose_device
 from imclass.images import available_cores
+from imclass.memory import keep_memory
 
 COLLECTIVE_DEADLINE = timedelta(minutes=10)
 
@@ -98,6 +99,8 @@ def join(device: str = "auto") -> Iterator[Processes]:
     chosen = choose_device(device, local_rank)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    else:
+        keep_memory()
     processes = Processes(rank, world_size, local_rank, local_world_size, chosen)
     if world_size == 1:
         yield processes
