@@ -28,13 +28,14 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
@@ -111,7 +112,8 @@ def started(
 ) -> Iterator[tuple[subprocess.Popen[bytes], object]]:
     """A server's process, and what `is_up` makes of its log once that is not None."""
     with tempfile.NamedTemporaryFile("w+") as log:
-        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
+        # A session of its own: LitServe leaves processes behind that would go on computing.
+        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, start_new_session=True)
         try:
             deadline = time.monotonic() + START_SECONDS
             while (found := is_up(Path(log.name).read_text())) is None:
@@ -122,6 +124,8 @@ def started(
         finally:
             process.terminate()
             process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def port_when_ready(log: str) -> int | None:

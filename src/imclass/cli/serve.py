@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imclass.cli.parameters import ClassNames, Device, ImageShape, Threads, class_name_list, pairs, shape_triple
+from imclass.memory import keep_memory
 
 _ADDRESS = "Address"
 _COMPUTING = "Computing"
@@ -170,6 +171,7 @@ def command(
     shape, names = shape_triple(image_shape), class_name_list(class_names)
     paths = named_models(models)
 
+    keep_memory(of_all_threads=True)
     from imclass.cli.log_lines import log_lines_on_stderr
     from imclass.inference.serving.limits import MEBIBYTE, Limits
     from imclass.inference.serving.running import run

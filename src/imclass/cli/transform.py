@@ -24,6 +24,7 @@ from imclass.cli.parameters import (
     shape_triple,
 )
 from imclass.cli.progress_bar import progress_bar
+from imclass.memory import keep_memory
 
 if TYPE_CHECKING:
     from imclass.inference.transform import Shard, Summary
@@ -211,6 +212,7 @@ def command(
     if ray is not None and (num_shards is not None or shard_index is not None):
         raise typer.BadParameter("--ray shares out the work itself: leave out --num-shards and --shard-index")
 
+    keep_memory(of_all_threads=True)
     from imclass.data.unlabelled import SplitType
     from imclass.inference.transform import AssembleWith, Computing, Format, JoinSource, Request, transform
 
