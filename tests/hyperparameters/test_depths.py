@@ -2,7 +2,7 @@ import pytest
 
 from imclass.errors import UserError
 from imclass.hyperparameters.depths import LARGE_DEPTHS, SMALL_DEPTHS, check_depth, is_possible_depth
-from imclass.models.resnet import layout_of
+from imclass.models.layout import layout_of
 
 
 @pytest.mark.parametrize("depth", [*LARGE_DEPTHS, *SMALL_DEPTHS, 8, 14, 158, 164, 173, 269, 1001])

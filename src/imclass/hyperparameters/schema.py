@@ -240,6 +240,12 @@ class Hyperparameters(BaseModel):
         "(resnet_v2 only, so never from public weights); both: all of them.",
     )
 
+    compile: Literal["auto", "on", "off"] = _extension(
+        "auto",
+        "Compile the network for the device before the first step. auto: on a GPU, in runs long enough to win time by "
+        "it; on: always, on a CPU too; off: never.",
+    )
+
     # Extensions: network and input
     network: Literal["auto", "resnet_v2", "resnet_v1"] = _extension(
         "auto",

@@ -1,6 +1,7 @@
 """The networks and the public weights that they can start from."""
 
 from imclass.models.initialisation import initialise
+from imclass.models.layout import Layout, layout_of
 from imclass.models.pretrained import (
     PRETRAINED,
     LoadReport,
@@ -9,7 +10,7 @@ from imclass.models.pretrained import (
     family_of,
     load_pretrained,
 )
-from imclass.models.resnet import NETWORKS, Layout, ResNet, build, layout_of
+from imclass.models.resnet import NETWORKS, ResNet, build
 
 __all__ = [
     "NETWORKS",

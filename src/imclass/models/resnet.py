@@ -18,87 +18,17 @@ Both take raw values 0..255, RGB or grey, and normalise them inside, so that it 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from imclass.errors import UserError
-
-# Units of each stage, by depth: every unit has two convolutions below 50 layers and three from there on.
-LARGE_UNITS = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-    200: (3, 24, 36, 3),
-    269: (3, 30, 48, 8),
-}
-FIRST_LARGE_BOTTLENECK = 50
-FIRST_SMALL_BOTTLENECK = 164
-DEEPEST_SMALL = 1001  # the deepest network of the 2016 paper; a limit keeps a wrong number from building for hours
-
-SMALL_IMAGE_HEIGHT = 28  # up to here a depth that both tables know means the small one
-SMALL_STEM_HEIGHT = 32  # up to here the large network keeps the full plane
+from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
 IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a depth and an image height make of a network.
-
-    Attributes:
-        units: number of units of each stage.
-        widths: output channels of the stem and then of each stage.
-        bottleneck: units of three convolutions (1x1, 3x3, 1x1) instead of two (3x3, 3x3).
-        large_stem: 7x7 convolution and pooling instead of one 3x3 convolution.
-    """
-
-    units: tuple[int, ...]
-    widths: tuple[int, ...]
-    bottleneck: bool
-    large_stem: bool
-
-
-def layout_of(num_layers: int, height: int) -> Layout:
-    """The layout that the original's rule gives a depth at an image height in pixels.
-
-    Raises:
-        UserError: no network has this depth.
-    """
-    large, small = _large_layout(num_layers, height), _small_layout(num_layers)
-    layout = (small or large) if height <= SMALL_IMAGE_HEIGHT else (large or small)
-    if layout is None:
-        raise UserError(
-            f"num_layers = {num_layers} is not a depth of a residual network",
-            fix=f"Use one of {', '.join(map(str, LARGE_UNITS))}; or, for small images, 6n + 2 below "
-            f"{FIRST_SMALL_BOTTLENECK} (20, 32, 44, 56, 110) or 9n + 2 from there to {DEEPEST_SMALL} (164).",
-        )
-    return layout
-
-
-def _large_layout(num_layers: int, height: int) -> Layout | None:
-    units = LARGE_UNITS.get(num_layers)
-    if units is None:
-        return None
-    bottleneck = num_layers >= FIRST_LARGE_BOTTLENECK
-    widths = (64, 256, 512, 1024, 2048) if bottleneck else (64, 64, 128, 256, 512)
-    return Layout(units, widths, bottleneck, large_stem=height > SMALL_STEM_HEIGHT)
-
-
-def _small_layout(num_layers: int) -> Layout | None:
-    """Three stages of equal length: 6n + 2 layers of basic units, or 9n + 2 of bottleneck units."""
-    bottleneck = num_layers >= FIRST_SMALL_BOTTLENECK
-    units, rest = divmod(num_layers - 2, 9 if bottleneck else 6)
-    if rest or units < 1 or num_layers > DEEPEST_SMALL:
-        return None
-    widths = (16, 64, 128, 256) if bottleneck else (16, 16, 32, 64)
-    return Layout((units,) * 3, widths, bottleneck, large_stem=False)
 
 
 class ResNet(nn.Module):
@@ -149,11 +79,22 @@ class ResNet(nn.Module):
         return widths[-1]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, num_classes) of images (N, C, H, W) float, 0 to 255."""
+        """Logits (N, num_classes) of images (N, C, H, W) uint8 or floating point, 0 to 255."""
         return self.classify(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
         """The last feature map (N, features, rows, columns), values from 0 up, of images as for `forward`."""
+        x = self.stem(images)
+        for name in self.stage_names:
+            x = getattr(self, name)(x)
+        return self.activate(x)
+
+    def stem(self, images: Tensor) -> Tensor:
+        """The first stage's input, of images as for `forward`."""
+        raise NotImplementedError
+
+    def activate(self, x: Tensor) -> Tensor:
+        """The last feature map, of the last stage's output."""
         raise NotImplementedError
 
     def classify(self, features: Tensor) -> Tensor:
@@ -180,6 +121,10 @@ class ResNet(nn.Module):
         """All parameters but those of the head."""
         of_head = {id(parameter) for parameter in self.head.parameters()}
         return (parameter for parameter in self.parameters() if id(parameter) not in of_head)
+
+
+def _floating(images: Tensor) -> Tensor:
+    return images if images.is_floating_point() else images.float()
 
 
 # ---------------------------------------------------------------------------------------------- resnet_v2
@@ -257,12 +202,13 @@ class ResNetV2(ResNet):
         self.relu = nn.ReLU(inplace=True)
         self.fc1 = nn.Linear(features, num_classes)
 
-    def features(self, images: Tensor) -> Tensor:
-        x = self.conv0(self.bn_data(images))
+    def stem(self, images: Tensor) -> Tensor:
+        x: Tensor = self.conv0(self.bn_data(_floating(images)))
         if self.layout.large_stem:
             x = self.pool0(self.relu(self.bn0(x)))
-        for name in self.stage_names:
-            x = getattr(self, name)(x)
+        return x
+
+    def activate(self, x: Tensor) -> Tensor:
         activated: Tensor = self.relu(self.bn1(x))
         return activated
 
@@ -356,11 +302,12 @@ class ResNetV1(ResNet):
         features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)
         self.fc = nn.Linear(features, num_classes)
 
-    def features(self, images: Tensor) -> Tensor:
-        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1((images - self.mean) / self.std))))
-        for name in self.stage_names:
-            x = getattr(self, name)(x)
+    def stem(self, images: Tensor) -> Tensor:
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1((_floating(images) - self.mean) / self.std))))
         return x
+
+    def activate(self, x: Tensor) -> Tensor:
+        return x  # its units end with their activation
 
     @property
     def head(self) -> nn.Linear:

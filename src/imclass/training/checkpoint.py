@@ -27,7 +27,14 @@ FORMAT = 1
 LAST = "checkpoints/last.pt"
 # What may differ between a run and its continuation.
 CHANGEABLE = frozenset(
-    {"epochs", "artifact_format", "bad_image_limit", "early_stopping_min_epochs", "_tuning_objective_metric"}
+    {
+        "epochs",
+        "artifact_format",
+        "bad_image_limit",
+        "compile",
+        "early_stopping_min_epochs",
+        "_tuning_objective_metric",
+    }
 )
 
 

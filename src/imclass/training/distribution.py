@@ -43,7 +43,10 @@ def distribute(model: nn.Module, kv_store: str, processes: Processes) -> nn.Modu
     on_gpu = processes.device.type == "cuda"
     # Statistics are averaged once an epoch (synchronise_statistics), not broadcast at every step.
     network = DistributedDataParallel(
-        model, device_ids=[processes.device.index] if on_gpu else None, **_WITHOUT_BROADCAST
+        model,
+        device_ids=[processes.device.index] if on_gpu else None,
+        gradient_as_bucket_view=True,  # gradients are made where they are sent from
+        **_WITHOUT_BROADCAST,
     )
     if updates_locally(kv_store, processes):
         machine, _ = distributed.new_subgroups(group_size=processes.local_world_size)  # type: ignore[no-untyped-call]

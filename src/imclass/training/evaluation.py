@@ -75,7 +75,7 @@ class _Sums:
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, losses: torch.Tensor) -> None:
         row = [
-            losses.new_tensor(len(losses)),
+            losses.new_full((), len(losses)),
             losses.sum(),
             correct_answers(logits, labels, self.multi_label).sum(),
             *(in_top(logits, labels, k).sum() for k in self.top_ks),
@@ -88,7 +88,8 @@ class _Sums:
             self.labels.append(labels)
         else:
             cells = labels[:, 0].long() * self.num_classes + logits.argmax(dim=1)
-            self.counts += torch.bincount(cells, minlength=self.num_classes**2).view_as(self.counts)
+            # torch.bincount would wait for the device to say how long its result is.
+            self.counts.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
 
     def gathered(self, tensors: list[torch.Tensor], processes: Processes) -> NDArray[np.float32]:
         mine = torch.cat(tensors).cpu().numpy() if tensors else np.zeros((0, self.num_classes), np.float32)

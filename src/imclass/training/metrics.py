@@ -47,7 +47,8 @@ class RunningSums:
         row = [loss, correct_answers(logits, labels, self.multi_label).sum(), top]
         self.sums[0] += len(losses)
         self.sums[1:] += torch.stack(row).double()
-        bad = torch.where(torch.isfinite(loss), FIRST_BAD_STEP_NONE, step)
+        # torch.where would wait for the device to copy its two numbers there.
+        bad = torch.full_like(self.first_bad_step, step).masked_fill_(torch.isfinite(loss), FIRST_BAD_STEP_NONE)
         self.first_bad_step = torch.minimum(self.first_bad_step, bad)
 
     def read(self) -> "Totals":

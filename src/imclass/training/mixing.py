@@ -30,10 +30,10 @@ class Mixed:
 def mix(
     images: torch.Tensor, labels: torch.Tensor, mixup_alpha: float, cutmix_alpha: float, seed: int, step: int
 ) -> Mixed:
-    """Mix a float batch. All randomness comes from (seed, step), so it is the same on every process.
+    """Mix a batch. All randomness comes from (seed, step), so it is the same on every process.
 
     Args:
-        images: (n, C, H, W) floating point.
+        images: (n, C, H, W) floating point; of any type when both are off.
         labels: (n, L).
         mixup_alpha: parameter of the Beta distribution of the share; 0 turns mixup off.
         cutmix_alpha: the same for CutMix. With both on, each batch takes one of them at random.

@@ -9,7 +9,7 @@ import logging
 
 import torch
 
-from imclass.training.step import Answers, Training, update
+from imclass.training.step import Answers, Training, Update
 
 log = logging.getLogger(__name__)
 
@@ -17,13 +17,18 @@ STEPS_BEFORE = 3  # real steps, taken unrecorded: optimizer state is made and co
 
 
 class RecordedUpdate:
-    """`step.update` for full batches, recorded at the fourth and replayed from then on.
+    """An update for full batches, recorded at the fourth and replayed from then on.
 
     Batches of another size (unreadable images are left out) are taken unrecorded. Should recording fail, the log says
     so once and all steps are taken unrecorded.
+
+    Args:
+        update: `step.update`, or the compiled one.
+        batch_size: of full batches.
     """
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, update: Update, batch_size: int) -> None:
+        self.update = update
         self.batch_size = batch_size
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self.steps = 0
@@ -38,12 +43,12 @@ class RecordedUpdate:
         partner_labels: torch.Tensor | None,
     ) -> Answers:
         if len(images) != self.batch_size or self.fails:
-            return update(training, images, labels, partner_labels)
+            return self.update(training, images, labels, partner_labels)
         self.steps += 1
         if self.steps <= STEPS_BEFORE:
             return self._step_aside(training, images, labels, partner_labels)
         if self.graph is None and not self._record(training, images, labels, partner_labels):
-            return update(training, images, labels, partner_labels)
+            return self.update(training, images, labels, partner_labels)
         assert self.graph is not None
         self.images.copy_(images)
         self.labels.copy_(labels)
@@ -63,7 +68,7 @@ class RecordedUpdate:
         usual = torch.cuda.current_stream()
         self.stream.wait_stream(usual)
         with torch.cuda.stream(self.stream):
-            answers = update(training, images, labels, partner_labels)
+            answers = self.update(training, images, labels, partner_labels)
         usual.wait_stream(self.stream)
         return answers
 
@@ -82,7 +87,7 @@ class RecordedUpdate:
         training.optimizer.zero_grad(set_to_none=True)
         try:
             with torch.cuda.graph(graph, stream=self.stream):
-                self.answers = update(training, self.images, self.labels, partners)
+                self.answers = self.update(training, self.images, self.labels, partners)
         except RuntimeError as error:
             log.warning("Steps cannot be recorded as a CUDA graph, going on without: %s", str(error).splitlines()[0])
             self.fails = True

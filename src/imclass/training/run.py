@@ -11,13 +11,14 @@ from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
 from imclass.training.checkpoint import Checkpoints
+from imclass.training.compilation import CompiledUpdate, compile_update
 from imclass.training.console import Console
 from imclass.training.description import describe
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
 from imclass.training.evaluation import Evaluation, evaluate, evaluation_top_k
 from imclass.training.job import Job, Run
-from imclass.training.loop import EpochState, check_finite, train_epoch
+from imclass.training.loop import EpochState, check_finite, set_training_mode, train_epoch
 from imclass.training.metrics import RunningSums, Totals
 from imclass.training.outcome import check_bad_images, write_artifact, write_bad_images
 from imclass.training.piping import PipeSampler, count_samples
@@ -58,13 +59,14 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         train_loader, validation_loader = (stack.enter_context(loader) for loader in both_loaders)
         history = stack.enter_context(make_history(job, sampler, console, processes))
         history.start(progress)
-        interrupted = False
+        interrupted, first = False, progress.epoch
         if processes.machines == 1:  # several machines could not end after the same step
             let_pipes_stop(job, lambda: stop.requested)
 
         while not progress.finished:
             epoch = progress.epoch
-            freeze(training, epoch)
+            changes = freeze(training, epoch)
+            compiled = make_ready(training, epoch) if changes or epoch == first else None
             state = epoch_state(progress, training)
             complete = train_epoch(
                 training, train_loader, sampler, state, stop_requested=lambda: stop.requested, observer=history
@@ -73,6 +75,8 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             totals = sum_over_processes(state, processes)
             check_finite(totals, job.settings, sampler.steps_per_epoch)
             metrics = training_metrics(epoch, state, totals, sampler, job.settings)
+            if compiled:
+                metrics["compile_seconds"] = compiled.seconds
             evaluation = None
             if complete:
                 history.trained(epoch, metrics)
@@ -113,17 +117,30 @@ def let_pipes_stop(job: Job, stop_requested: Callable[[], bool]) -> None:
             part.stop_requested = stop_requested
 
 
-def freeze(training: Training, epoch: int) -> None:
-    """For the first `freeze_backbone_epochs` only the last layer learns. (Re)wraps the network when that changes."""
+def freeze(training: Training, epoch: int) -> bool:
+    """For the first `freeze_backbone_epochs` only the last layer learns. Returns whether that changes now."""
     learns = epoch >= training.hyperparameters.freeze_backbone_epochs
     changes = any(parameter.requires_grad != learns for parameter in training.backbone)
     for parameter in training.backbone:
         parameter.requires_grad_(learns)
         parameter.grad = None if changes else parameter.grad
-    if changes or training.network is training.model:
-        training.network = distribute(training.model, training.hyperparameters.kv_store, training.processes)
-    if changes or training.update is update:
-        training.update = RecordedUpdate(training.batch_size) if can_be_recorded(training) else update
+    return changes
+
+
+def make_ready(training: Training, epoch: int) -> CompiledUpdate | None:
+    """Compile, distribute and record the step, for parameters that learn or not as they do now.
+
+    Returns:
+        The compiled step, if it is compiled.
+    """
+    training.network = training.model  # what was distributed before is taken apart
+    set_training_mode(training, epoch)
+    compiled = compile_update(training)
+    training.network = distribute(training.model, training.hyperparameters.kv_store, training.processes)
+    training.update = compiled or update
+    if can_be_recorded(training):
+        training.update = RecordedUpdate(training.update, training.batch_size)
+    return compiled
 
 
 def epoch_state(progress: Progress, training: Training) -> EpochState:

@@ -74,6 +74,11 @@ def precision_context(device: torch.device, precision_dtype: str) -> AbstractCon
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
+def step_dtype(settings: Hyperparameters) -> torch.dtype:
+    """The type of the images that an update takes: bytes as they are loaded, unless they are mixed."""
+    return torch.float32 if settings.mixup_alpha > 0 or settings.cutmix_alpha > 0 else torch.uint8
+
+
 def train_step(
     training: Training, batch: Batch, step: int, learning_rate: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -84,7 +89,8 @@ def train_step(
         the next step.
     """
     settings = training.hyperparameters
-    mixed = mix(batch.images.float(), batch.labels, settings.mixup_alpha, settings.cutmix_alpha, settings.seed, step)
+    images = batch.images.to(step_dtype(settings))
+    mixed = mix(images, batch.labels, settings.mixup_alpha, settings.cutmix_alpha, settings.seed, step)
     training.optimizer.begin(learning_rate)
     if len(batch.indices):
         training.share.fill_(mixed.share)

@@ -8,10 +8,10 @@ import torch
 
 from imclass.errors import ArtifactError
 from imclass.models import build
+from imclass.models.layout import LARGE_UNITS, layout_of
 from imclass.models.mxnet import read_symbol, recognise
 from imclass.models.mxnet.blueprint import Head, operators
 from imclass.models.mxnet.graph import Graph, Node
-from imclass.models.resnet import LARGE_UNITS, layout_of
 from tests.models.mxnet.files import FOLDERS, MODELS, params_of, symbol_of
 from tests.models.mxnet_golden import imclass_name
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from imclass.models.layout import layout_of
 from imclass.models.mxnet import Head, read_symbol, recognise, write_symbol
-from imclass.models.resnet import layout_of
 from tests.models.mxnet.files import FOLDERS, symbol_of
 from tests.models.mxnet.test_recognition import CASES
 

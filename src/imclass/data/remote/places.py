@@ -1,23 +1,19 @@
 """Where the cache of remote data is, and what a path in it is a copy of."""
 
 import json
-import os
 from pathlib import Path
 
+from imclass.cache_folder import cache_folder as folder_for
 from imclass.data.remote.addresses import Address
 from imclass.errors import DataError
 
-VARIABLE = "IMCLASS_CACHE"
 FILES = "files"
 ADDRESS = "address"
 
 
 def cache_folder() -> Path:
-    """Where remote data are kept: `$IMCLASS_CACHE/remote`, or below the user's own cache folder."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser().absolute() / "remote"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "imclass" / "remote"
+    """Where remote data are kept."""
+    return folder_for("remote")
 
 
 def origin(path: Path) -> Address | None:

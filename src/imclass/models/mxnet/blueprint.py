@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from imclass.models.resnet import Layout
+from imclass.models.layout import Layout
 
 DATA: Final = -1  # the position that stands for the image
 

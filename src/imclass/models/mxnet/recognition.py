@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imclass.errors import ArtifactError
-from imclass.models.mxnet.blueprint import ARRAYS, DATA, SIGMOID, SOFTMAX, STATISTICS, Head, Operator, operators
-from imclass.models.mxnet.graph import VARIABLE, Graph, Node
-from imclass.models.mxnet.meaning import kind, meaning
-from imclass.models.resnet import (
+from imclass.models.layout import (
     DEEPEST_SMALL,
     FIRST_SMALL_BOTTLENECK,
     LARGE_UNITS,
@@ -17,6 +14,9 @@ from imclass.models.resnet import (
     Layout,
     layout_of,
 )
+from imclass.models.mxnet.blueprint import ARRAYS, DATA, SIGMOID, SOFTMAX, STATISTICS, Head, Operator, operators
+from imclass.models.mxnet.graph import VARIABLE, Graph, Node
+from imclass.models.mxnet.meaning import kind, meaning
 
 IDENTITY: Final = "_copy"
 USUAL_HEIGHT: Final = 224

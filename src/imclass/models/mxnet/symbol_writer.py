@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from imclass.models.layout import Layout
 from imclass.models.mxnet.blueprint import DATA, SIGMOID, SOFTMAX, STATISTICS, Head, Operator, operators
 from imclass.models.mxnet.graph import VARIABLE
-from imclass.models.resnet import Layout
 
 MXNET_VERSION: Final = 10901
 INITIAL_STATISTICS: Final = {"moving_mean": '["zero", {}]', "moving_var": '["one", {}]'}

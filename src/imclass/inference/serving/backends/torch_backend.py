@@ -1,7 +1,8 @@
 """PyTorch: the network that validation uses.
 
 float32 is computed as validation does, layer by layer in channels_last memory, so that probabilities are validation's.
-bfloat16 keeps the weights of convolutions in bfloat16 and everything else, the normalisation above all, in float32.
+bfloat16 folds batch norms into convolutions, in float32, and then keeps the weights of convolutions in bfloat16 and
+everything else, the remaining normalisation above all, in float32.
 On a GPU the kernels of a batch are recorded once for each of a few batch sizes and replayed; a batch is filled up to
 the next size.
 """
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from imclass.errors import UserError
 from imclass.inference.serving.backends.protocol import Backend, BackendKind, LoadedModel
+from imclass.models.folding import fold_batch_norms
 
 WARM_UP_RUNS = 3  # of a CUDA kernel sequence before it is recorded: cuDNN chooses its algorithms in these
 
@@ -43,6 +45,7 @@ class TorchBackend:
         assert model.network is not None, "_precisions has refused it"
         network = copy.deepcopy(model.network).eval().requires_grad_(False)
         if precision == "bfloat16":
+            fold_batch_norms(network)
             _halve_weights(network)
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._recordings: list[_Recording] = []

@@ -1,0 +1,239 @@
+"""When the network is compiled, and that it learns the same then.
+
+Most tests compile without generating code (torch's backend aot_eager), which takes the same way through tracing and
+differentiation in a fraction of the time.
+"""
+
+import functools
+import logging
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from imclass.data import open_source
+from imclass.hyperparameters import Hyperparameters, parse
+from imclass.models import build
+from imclass.training import train
+from imclass.training.compilation import CompiledUpdate, compile_update, reason_against, seconds_saved
+from imclass.training.job import Job
+from imclass.training.loop import set_training_mode
+from imclass.training.preparation import prepare
+from imclass.training.process_group import Processes
+from imclass.training.step import Training, update
+
+CPU = torch.device("cpu")
+ALONE = Processes(0, 1, 0, 1, CPU)
+RAW = {"num_classes": 3, "num_training_samples": 72, "num_layers": 8, "image_shape": "3,16,16", "mini_batch_size": 12}
+
+
+def settings_of(**changes: object) -> Hyperparameters:
+    return parse({**RAW, **changes})
+
+
+def prepared(photos: Path, output: Path, **changes: object) -> Training:
+    source = open_source(photos)
+    network = str(changes.pop("network", "resnet_v2"))
+    training = prepare(Job(source, source, settings_of(**changes), network, None, output), ALONE)
+    set_training_mode(training, epoch=0)
+    return training
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IMCLASS_CACHE", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+
+
+def random_batch(count: int, dtype: torch.dtype = torch.uint8) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(count)
+    images = torch.randint(0, 256, (count, 3, 16, 16), generator=generator, dtype=torch.uint8)
+    labels = torch.randint(0, 3, (count, 1), generator=generator).float()
+    return images.to(dtype).contiguous(memory_format=torch.channels_last), labels
+
+
+# ------------------------------------------------------------------------------------------------- the rule
+
+ON_GPU = Processes(0, 1, 0, 1, torch.device("cuda", 0))
+IMAGENET = {"num_layers": 50, "image_shape": "3,224,224", "num_classes": 1000, "num_training_samples": 1_281_167}
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes", "reason"),
+    [
+        ({"compile": "off"}, ON_GPU, "compile=off"),
+        ({"compile": "on"}, ALONE, None),
+        ({"compile": "on", "epochs": 1}, ON_GPU, None),
+        ({**IMAGENET, "epochs": 90}, ALONE, "on a GPU only"),
+        ({**IMAGENET, "epochs": 90}, ON_GPU, None),
+        ({**IMAGENET, "num_training_samples": 5000, "epochs": 10}, ON_GPU, "expects to save 3.1 s in this run"),
+        ({**IMAGENET, "epochs": 1}, ON_GPU, None),
+        ({**IMAGENET, "epochs": 1}, Processes(1, 8, 1, 8, torch.device("cuda", 1)), "expects to save 9.9 s"),
+        ({"compile": "on", "sync_batch_norm": True}, Processes(0, 2, 0, 2, CPU), "exchanges statistics"),
+        ({"compile": "on", "sync_batch_norm": True}, ALONE, None),
+    ],
+)
+def test_runs_that_are_compiled(changes: dict[str, object], processes: Processes, reason: str | None) -> None:
+    settings = settings_of(**changes)
+    with torch.device("meta"):
+        model = build("resnet_v1", settings.num_layers, settings.image_shape, settings.num_classes or 0)
+    said = reason_against(settings, model, processes)
+    assert said == reason if reason is None else reason in str(said)
+
+
+def test_the_saving_is_that_of_the_measured_network() -> None:
+    settings = settings_of(**IMAGENET, epochs=1)
+    with torch.device("meta"):
+        model = build("resnet_v1", 50, (3, 224, 224), 1000)
+    assert seconds_saved(settings, model, 1) == pytest.approx(1_281_167 / 4740 - 1_281_167 / 6700, rel=1e-3)
+
+
+# --------------------------------------------------------------------------------------------- the compiled step
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("network", ["resnet_v2", "resnet_v1"])
+@pytest.mark.parametrize(("precision", "rel"), [("float32", 1e-4), ("bfloat16", 3e-2)])
+def test_compiled_steps_learn_as_plain_ones_do(
+    photos: Path, tmp_path: Path, network: str, precision: str, rel: float
+) -> None:
+    states, losses = [], []
+    for mode in ("off", "on"):
+        training = prepared(photos, tmp_path, compile=mode, network=network, precision_dtype=precision)
+        step = compile_update(training) or update
+        assert isinstance(step, CompiledUpdate) == (mode == "on")
+        for size in (12, 12, 5):  # 5: some images cannot be read
+            training.optimizer.begin(0.01)
+            losses.append(step(training, *random_batch(size), None)[1].mean().item())
+        states.append(training.model.state_dict())
+    assert losses[3:] == pytest.approx(losses[:3], rel=rel)
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.linalg.vector_norm((tensor - states[1][name]).float()) <= (
+            rel * torch.linalg.vector_norm(tensor.float()) + 1e-6
+        ), name
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_rehearsal_leaves_no_trace(photos: Path, tmp_path: Path) -> None:
+    training = prepared(photos, tmp_path, compile="on")
+    before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+    compiled = compile_update(training)
+    assert compiled is not None
+    assert all(torch.equal(before[name], tensor) for name, tensor in training.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in training.model.parameters())
+    assert all("forward" not in vars(part) and "stem" not in vars(part) for part in training.model.modules())
+
+
+@pytest.mark.usefixtures("quick")
+def test_nothing_is_compiled_after_the_rehearsal(photos: Path, tmp_path: Path) -> None:
+    training = prepared(photos, tmp_path, compile="on")
+    compiled = compile_update(training)
+    assert compiled is not None
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for size in (12, 7, 12, 1):
+            training.optimizer.begin(0.01)
+            compiled(training, *random_batch(size), None)
+        with torch.no_grad():
+            training.model.eval()(random_batch(12)[0])
+
+
+@pytest.mark.usefixtures("quick")
+def test_units_of_a_shape_are_compiled_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = 0
+
+    def counted(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        nonlocal graphs
+        graphs += 1
+        return graph
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile.func, backend=counted))  # type: ignore[attr-defined]
+    assert compile_update(prepared(photos, tmp_path, compile="on", num_layers=50, image_shape="3,32,32")) is not None
+    # Stem and last activation; the first unit of each of four stages and the others.
+    assert graphs == 2 + 4 * 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_mixed_images_are_compiled_as_they_are_mixed(photos: Path, tmp_path: Path) -> None:
+    compiled = compile_update(prepared(photos, tmp_path, compile="on", mixup_alpha=0.2))
+    assert compiled is not None
+    assert compiled.dtype == torch.float32
+    compiled = compile_update(prepared(photos, tmp_path, compile="on"))
+    assert compiled is not None
+    assert compiled.dtype == torch.uint8
+
+
+# ------------------------------------------------------------------------------------------------------ failures
+
+
+def test_what_cannot_be_compiled_is_told_and_left(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        raise OSError("no compiler is installed")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=broken))
+    training = prepared(photos, tmp_path, compile="on")
+    before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+    with caplog.at_level(logging.WARNING):
+        assert compile_update(training) is None
+    assert "cannot be compiled, going on without" in caplog.text
+    assert "no compiler is installed" in caplog.text
+    assert all(torch.equal(before[name], tensor) for name, tensor in training.model.state_dict().items())
+    training.optimizer.begin(0.01)
+    assert update(training, *random_batch(12), None)[1].isfinite().all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_process_goes_without_when_another_one_fails(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = prepared(photos, tmp_path, compile="on")
+    monkeypatch.setattr(Processes, "any", lambda processes, flag: True)
+    assert compile_update(training) is None
+    assert "it fails on another process" in caplog.text
+
+
+# ------------------------------------------------------------------------------------------------------ whole runs
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_tells_what_compiling_took(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    first = train(photos, output=tmp_path / "a", hyperparameters={**SETTINGS, "compile": "on"}, device="cpu")
+    assert first.metrics[0]["compile_seconds"] > 0
+    assert all("compile_seconds" not in line for line in first.metrics[1:])
+    assert f"the code is kept in {tmp_path / 'compiled'}" in caplog.text
+    # Frozen and learning networks are compiled each in its turn.
+    changes = {"epochs": 3, "freeze_backbone_epochs": 1, "compile": "on"}
+    second = train(
+        photos, output=tmp_path / "b", model=first.model_path, hyperparameters={**SETTINGS, **changes}, device="cpu"
+    )
+    assert ["compile_seconds" in line for line in second.metrics] == [True, True, False]
+
+
+SETTINGS = {
+    "recipe": "sagemaker",
+    "image_shape": "3,16,16",
+    "num_layers": 8,
+    "epochs": 2,
+    "mini_batch_size": 12,
+    "learning_rate": 0.05,
+}
+
+
+def test_a_run_with_generated_code(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "code"))
+    torch._dynamo.reset()
+    losses = []
+    for mode in ("off", "on"):
+        settings = {**SETTINGS, "compile": mode}
+        run = train(photos, output=tmp_path / mode, hyperparameters=settings, device="cpu", quiet=True)
+        losses.append([line[name] for line in run.metrics for name in ("train_loss", "validation_loss")])
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert all(math.isfinite(loss) for loss in losses[1])
+    assert any((tmp_path / "code").rglob("*.so")), "code was generated, and kept where it was to be"
