@@ -152,7 +152,7 @@ class _Remembered:
     """The header of the last JPEG that was read.
 
     Small images that one program wrote often agree in every byte before the picture, tables and all. To compare the
-    bytes takes a fiftieth of the time of reading them.
+    bytes takes a thirtieth of the time of reading them.
     """
 
     def __init__(self) -> None:
