@@ -5,8 +5,8 @@ decoded once into one array, and batches that are only cut and mirrored are made
 """
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -101,13 +101,13 @@ def decode_set(
     if int(np.prod(shape, dtype=np.int64)) > cache_bytes:
         return None
     decoded = DecodedSet(np.full(shape, preprocessing.fill_value, np.uint8), pad_size, {})
-    has_other_size = threading.Event()
+    decoding = _Decoding(source, decoded)
     everything = [
         np.arange(start, min(start + _IMAGES_A_TASK, len(source))) for start in range(0, len(source), _IMAGES_A_TASK)
     ]
     with in_advance(source, everything, lambda chosen: chosen) as groups:
-        workers.wait([workers.submit(_decoding_task(source, decoded, chosen, has_other_size)) for chosen in groups])
-    return None if has_other_size.is_set() else decoded
+        workers.wait([workers.submit(partial(decoding.read_and_decode, chosen)) for chosen in groups])
+    return None if decoding.has_other_size else decoded
 
 
 def _first_size(source: Source) -> tuple[int, int] | None:
@@ -120,23 +120,52 @@ def _first_size(source: Source) -> tuple[int, int] | None:
     return None
 
 
-def _decoding_task(
-    source: Source, decoded: DecodedSet, chosen: NDArray[np.int64], has_other_size: threading.Event
-) -> Callable[[], None]:
-    channels = decoded.padded.shape[3]
+class _Decoding:
+    """Fills a decoded set, some images at a time, from any number of threads.
 
-    def decode_some() -> None:
+    Threads read at the same time, because storage may be slow, but take turns at decoding: a small image is decoded in
+    less time than it takes to hand Python's lock over twice. On 16 cores 16 threads needed 3.4 s for 45,000 images
+    where one needed 1.4 s.
+
+    Attributes:
+        has_other_size: an image of another size was met; the rest is then left undone.
+    """
+
+    def __init__(self, source: Source, decoded: DecodedSet) -> None:
+        self.source = source
+        self.unreadable = decoded.unreadable
+        rows, columns = (slice(decoded.pad_size, decoded.pad_size + side) for side in (decoded.height, decoded.width))
+        self.images = decoded.padded[:, rows, columns]
+        self.has_other_size = False
+        self._turn = threading.Lock()
+
+    def read_and_decode(self, chosen: NDArray[np.int64]) -> None:
+        encoded = self._read(chosen)
+        with self._turn:
+            self._decode(encoded)
+
+    def _read(self, chosen: NDArray[np.int64]) -> dict[int, bytes]:
+        encoded: dict[int, bytes] = {}
         for index in chosen.tolist():
-            if has_other_size.is_set():
+            if self.has_other_size:
+                break
+            try:
+                encoded[index] = self.source[index].image
+            except ImageError as problem:
+                self.unreadable[index] = problem
+        return encoded
+
+    def _decode(self, encoded: dict[int, bytes]) -> None:
+        shape = self.images.shape[1:]
+        for index, data in encoded.items():
+            if self.has_other_size:
                 return
             try:
-                image = decode(source[index].image, channels)
+                image = decode(data, shape[2])
             except ImageError as problem:
-                decoded.unreadable[index] = problem
+                self.unreadable[index] = problem
                 continue
-            if image.shape[:2] != (decoded.height, decoded.width):
-                has_other_size.set()
-                return
-            decoded.image(index)[...] = image
-
-    return decode_some
+            if image.shape == shape:
+                self.images[index] = image
+            else:
+                self.has_other_size = True

@@ -5,7 +5,7 @@ Batches come in the order of the requests and hold the same pixels for any numbe
 
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,9 +23,10 @@ from imclass.data.source import ArrivedSamples, Source
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
 from imclass.images.decoded_set import DecodedSet, decode_set
+from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.header import read_header
-from imclass.images.plan import Layout, lay_out, plan_cuts, plan_image
+from imclass.images.plan import Cuts, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
@@ -80,6 +81,11 @@ class _Chosen:
 
 def _indices_of(request: Request) -> NDArray[np.int64]:
     return request.indices if isinstance(request, ArrivedSamples) else request[0]
+
+
+def _chosen(request: Request) -> Chosen:
+    assert not isinstance(request, ArrivedSamples), "the samples of a pipe have no place in a decoded set"
+    return request
 
 
 @dataclass
@@ -164,6 +170,7 @@ class Loader:
         self._stall_seconds = stall_seconds
         self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
         self._decoded: DecodedSet | None = None
+        self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
         self._has_tried_decoding = cache_bytes == 0
         self._copy_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
@@ -210,6 +217,9 @@ class Loader:
         workers = Workers(self._threads, self._stall_seconds)
         try:
             self._decode_small_images(workers)
+            if self._device_set is not None:
+                yield from self._deliver_from_device(requests, self._device_set)
+                return
             if self._decoded is not None or isinstance(self.source, PipeChannel):
                 yield from self._deliver_all(requests, workers)
                 return
@@ -246,7 +256,28 @@ class Loader:
             self.preprocessing,
             pad_size=augmentation.pad_size if augmentation else 0,
         )
-        self._plain_layout = layout if layout.is_plain else None
+        if not layout.is_plain:
+            return
+        self._plain_layout = layout
+        self._device_set = put_on_device(decoded, self._random_access.labels, self.device, self.source.name)
+        if self._device_set is not None:
+            self._decoded = None  # one copy is enough
+
+    def _deliver_from_device(self, requests: Iterator[Request], device_set: DeviceSet) -> Generator[Batch]:
+        """Batches of a set that lives on the device. Bad images are found there as they are met, batch by batch."""
+        height, width = self.preprocessing.height, self.preprocessing.width
+        for cut in device_set.batches(map(_chosen, requests), self._plan_cuts, height, width):
+            self._report(cut.failures, partial(self._key, cut.indices))
+            readable = np.delete(cut.indices, list(cut.failures))
+            yield Batch(cut.images, cut.labels, readable, planned=len(cut.indices))
+
+    def _key(self, indices: NDArray[np.int64], row: int) -> str:
+        return self._random_access.key(int(indices[row]))
+
+    def _plan_cuts(self, indices: NDArray[np.int64], passes: NDArray[np.int64]) -> Cuts:
+        assert self._plain_layout is not None
+        rows = None if self.augmentation is None else self._draws.rows(indices, passes)
+        return plan_cuts(rows, len(indices), self._plain_layout, self.augmentation)
 
     def _begin(self, request: Request, workers: Workers) -> _Pending:
         samples = request if isinstance(request, ArrivedSamples) else _Chosen(self._random_access, *request)
@@ -328,10 +359,7 @@ class Loader:
             return *copied, self._copy_stream.record_event()
 
     def _deliver(self, pending: _Pending) -> Batch:
-        for row in sorted(pending.failures):
-            self._bad_images.add(self.source.name, pending.samples.key(row), pending.failures[row].what)
-        if pending.failures and self._samples is not None:
-            self._bad_images.check(self.source.name, self._samples)
+        self._report(pending.failures, pending.samples.key)
         indices = pending.samples.indices
         self._remember_enlarged(indices[pending.enlarged])
         assert pending.copied is not None
@@ -342,6 +370,13 @@ class Loader:
             images.record_stream(consumer)
             labels.record_stream(consumer)
         return Batch(images, labels, indices[pending.readable], planned=len(indices))
+
+    def _report(self, failures: dict[int, ImageError], key: Callable[[int], str]) -> None:
+        """Record the images of a batch that cannot be read, by row; `key` names the sample of a row."""
+        for row in sorted(failures):
+            self._bad_images.add(self.source.name, key(row), failures[row].what)
+        if failures and self._samples is not None:
+            self._bad_images.check(self.source.name, self._samples)
 
     def _remember_enlarged(self, indices: NDArray[np.int64]) -> None:
         missing = int(indices.max(initial=-1)) + 1 - len(self._is_enlarged)

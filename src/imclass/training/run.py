@@ -49,7 +49,9 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         training = prepare(job, processes)
         describe(job, processes)
         sampler = make_sampler(job, training)
-        checkpoints = Checkpoints(job.output, to_strings(job.settings), fingerprint(job), job.class_names)
+        checkpoints = stack.enter_context(
+            Checkpoints(job.output, to_strings(job.settings), fingerprint(job), job.class_names)
+        )
         progress = resume(job, checkpoints, training, sampler)
         stopping = EarlyStopping.of(job.settings)
         stopping.best, stopping.epochs_without_improvement = progress.stopping_best, progress.epochs_without_improvement
@@ -103,6 +105,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             if interrupted:
                 break
 
+        checkpoints.finish()
         model_path = job.output / "model.tar.gz"
         if processes.is_main:
             write_artifact(job, checkpoints, training, progress, model_path, interrupted=interrupted)
@@ -220,18 +223,13 @@ def keep(checkpoints: Checkpoints, training: Training, progress: Progress) -> No
     if not training.processes.is_main:
         return
     frequency = training.hyperparameters.checkpoint_frequency
+    weights = []
     if progress.best.epoch == progress.epoch - 1:
         original.info("Storing the best model with validation accuracy: %f", progress.best.accuracy)
-        _save_weights(checkpoints, progress.best.file, training)
+        weights.append(progress.best.file)
     if frequency and progress.epoch % frequency == 0:
-        _save_weights(checkpoints, f"epoch-{progress.epoch:04d}.safetensors", training)
-    checkpoints.save(training, progress)
-    checkpoints.keep_only(progress.best.file)
-
-
-def _save_weights(checkpoints: Checkpoints, name: str, training: Training) -> None:
-    checkpoints.save_weights(name, training)
-    original.info('Saved checkpoint to "%s"', checkpoints.folder / name)
+        weights.append(f"epoch-{progress.epoch:04d}.safetensors")
+    checkpoints.save(training, progress, weights)
 
 
 def save_interrupted(checkpoints: Checkpoints, training: Training, progress: Progress, state: EpochState) -> None:
