@@ -155,7 +155,7 @@ def rehearse(training: Training, regions: Regions, images: torch.Tensor) -> str 
         with limits, regions.in_use():
             with precision_context(images.device, training.hyperparameters.precision_dtype):
                 logits = model(images)
-            logits.float().sum().backward()  # type: ignore[no-untyped-call]
+            logits.float().sum().backward()
         if images.device.type == "cuda":
             torch.cuda.synchronize(images.device)
     except (*_FAILURES, torch._dynamo.exc.FailOnRecompileLimitHit) as error:

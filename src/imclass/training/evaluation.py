@@ -76,7 +76,6 @@ class _Sums:
     def add(self, logits: torch.Tensor, labels: torch.Tensor, losses: torch.Tensor) -> None:
         """Take a batch. Nothing is read back, nor copied from the host: both would wait for the device."""
         row = [
-            losses.new_full((), len(losses)),
             losses.sum(),
             correct_answers(logits, labels, self.multi_label).sum(),
             *(in_top(logits, labels, k).sum() for k in self.top_ks),
