@@ -96,8 +96,9 @@ def test_a_plan_of_many_batches_is_that_of_each(tiny) -> None:
     planner = make(tiny, Preprocessing((3, 32, 32)), augmentation=SMALL_CASES["pad and crop"][1], seed=8)
     collect(planner, requests(60, 60))
     asked = [request for number in range(4) for request in requests(60, 7, number)]
-    together = list(kept.batches(asked, planner._plan_cuts, 32, 32))
-    alone = [batch for request in asked for batch in kept.batches([request], planner._plan_cuts, 32, 32)]
+    plan = (planner._plain_layout, planner.augmentation, planner._draws)
+    together = list(kept.batches(asked, *plan))
+    alone = [batch for request in asked for batch in kept.batches([request], *plan)]
     assert len(together) == len(alone) == len(asked)
     for batch, other, (indices, _) in zip(together, alone, asked, strict=True):
         assert torch.equal(batch.images, other.images)

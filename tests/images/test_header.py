@@ -55,6 +55,30 @@ def test_damaged_exif_counts_as_none(damaged: bytes) -> None:
     assert read_header(jpeg_header(damaged, frame(40, 30))).orientation == 1
 
 
+def test_a_header_like_the_last_one_is_read_alike() -> None:
+    data = jpeg_header(exif(6), frame(40, 30))
+    assert read_header(data) == read_header(data[:-2] + b"another picture\xff\xd9")
+    assert read_header(data).orientation == 6
+
+
+def test_headers_that_begin_alike_are_told_apart() -> None:
+    plain = jpeg_header(frame(40, 30))
+    for _ in range(2):
+        assert read_header(plain).orientation == 1
+        assert read_header(jpeg_header(frame(40, 30), exif(8))).orientation == 8
+        assert dimensions(jpeg_header(frame(40, 31))) == (40, 31)
+
+
+def test_a_cut_header_is_refused_after_a_whole_one() -> None:
+    data = jpeg_header(exif(6), frame(40, 30))
+    assert dimensions(data) == (30, 40)
+    end = data.index(b"\xff\xda")
+    for length in range(3, end + 4):
+        with pytest.raises(ImageError):
+            read_header(data[:length])
+    assert dimensions(data[: end + 4]) == (30, 40)
+
+
 def test_more_exif_entries_than_there_are_bytes() -> None:
     assert read_header(jpeg_header(exif(6, entries=65_535), frame(40, 30))).orientation == 6
 
@@ -131,27 +155,3 @@ def test_any_bytes_give_a_size_or_an_image_error(tail: bytes, start: bytes) -> N
     with contextlib.suppress(ImageError):
         width, height = dimensions(start + tail)
         assert 0 < width * height <= MAX_PIXELS
-
-
-def test_a_header_like_the_last_one_is_read_alike() -> None:
-    data = jpeg_header(exif(6), frame(40, 30))
-    assert read_header(data) == read_header(data[:-2] + b"another picture\xff\xd9")
-    assert read_header(data).orientation == 6
-
-
-def test_headers_that_begin_alike_are_told_apart() -> None:
-    plain = jpeg_header(frame(40, 30))
-    for _ in range(2):
-        assert read_header(plain).orientation == 1
-        assert read_header(jpeg_header(frame(40, 30), exif(8))).orientation == 8
-        assert dimensions(jpeg_header(frame(40, 31))) == (40, 31)
-
-
-def test_a_cut_header_is_refused_after_a_whole_one() -> None:
-    data = jpeg_header(exif(6), frame(40, 30))
-    assert dimensions(data) == (30, 40)
-    end = data.index(b"\xff\xda")
-    for length in range(3, end + 4):
-        with pytest.raises(ImageError):
-            read_header(data[:length])
-    assert dimensions(data[: end + 4]) == (30, 40)

@@ -13,8 +13,8 @@ A batch of the host is then a slice of that table and a handful of short kernels
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from imclass.errors import ImageError
 from imclass.images.decoded_set import DecodedSet
-from imclass.images.plan import Cuts
+from imclass.images.draws import Draws
+from imclass.images.plan import Cuts, Layout, plan_cuts
+from imclass.images.settings import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,6 @@ BATCHES_TOGETHER = 32
 
 Chosen = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Samples of a batch (n,) and the pass through the data of each (n,)."""
-
-Plan = Callable[[NDArray[np.int64], NDArray[np.int64]], Cuts]
-"""Cuts and mirrors of samples (n,) in passes (n,)."""
 
 
 class CutBatch(NamedTuple):
@@ -76,16 +75,28 @@ class DeviceSet:
         self._is_readable[list(decoded.unreadable)] = False
         self._counting = torch.arange(max(self.padded.shape[1:3]), device=device)
 
-    def batches(self, requests: Iterable[Chosen], plan: Plan, height: int, width: int) -> Iterator[CutBatch]:
-        """Batches of (height, width) cuts in the order of the requests, of which 32 are taken at a time."""
+    def batches(
+        self, requests: Iterable[Chosen], layout: Layout, augmentation: Augmentation | None, draws: Draws
+    ) -> Iterator[CutBatch]:
+        """Batches in the order of the requests, of which 32 are taken at a time.
+
+        Args:
+            layout: of every image; nothing but padding and cutting.
+            augmentation: with cuts and mirrors only; None for validation.
+            draws: the random numbers of the augmentation.
+        """
         waiting = iter(requests)
         while together := list(islice(waiting, BATCHES_TOGETHER)):
-            table, ends = self._send(together, plan, width)
-            begin = 0
-            for (indices, _), end in zip(together, ends, strict=True):
-                images, labels = self.cut(table[:, begin:end], height, width)
-                yield CutBatch(images, labels, indices, self._failures(indices, end - begin))
-                begin = end
+            indices, passes = (np.concatenate(parts) for parts in zip(*together, strict=True))
+            rows = None if augmentation is None else draws.rows(indices, passes)
+            cuts = plan_cuts(rows, len(indices), layout, augmentation)
+            readable = self._is_readable[indices]
+            table = self._send(as_table(indices, cuts, layout.output.width)[:, readable])
+            readable_before = np.concatenate([[0], np.cumsum(readable)])
+            ends = readable_before[np.cumsum([len(asked) for asked, _ in together])].tolist()
+            for (asked, _), (begin, end) in zip(together, pairwise([0, *ends]), strict=True):
+                images, labels = self.cut(table[:, begin:end], layout.output.height, layout.output.width)
+                yield CutBatch(images, labels, asked, self._failures(asked, end - begin))
 
     def cut(self, table: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut and mirror a batch.
@@ -102,17 +113,12 @@ class DeviceSet:
         pixels = self.padded[image[:, :, None], rows[:, :, None], columns[:, None, :]]
         return pixels.permute(0, 3, 1, 2), self.labels[table[0]]
 
-    def _send(self, together: list[Chosen], plan: Plan, width: int) -> tuple[torch.Tensor, list[int]]:
-        """The table (4, n) of the readable samples of some batches, and where each batch ends in it."""
-        indices = np.concatenate([indices for indices, _ in together])
-        cuts = plan(indices, np.concatenate([passes for _, passes in together]))
-        readable = self._is_readable[indices]
-        planned_ends = np.cumsum([len(indices) for indices, _ in together])
-        ends = np.concatenate([[0], np.cumsum(readable)])[planned_ends]
-        table = torch.from_numpy(as_table(indices, cuts, width)[:, readable])
+    def _send(self, table: NDArray[np.int64]) -> torch.Tensor:
+        """A table on the device, without waiting for what the device does."""
+        on_host = torch.from_numpy(table)
         if self.device.type == "cuda":
-            table = table.pin_memory()
-        return table.to(self.device, non_blocking=True), ends.tolist()
+            on_host = on_host.pin_memory()
+        return on_host.to(self.device, non_blocking=True)
 
     def _failures(self, indices: NDArray[np.int64], readable: int) -> dict[int, ImageError]:
         if readable == len(indices):

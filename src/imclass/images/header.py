@@ -34,6 +34,7 @@ MAX_PIXELS = 100_000_000
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPE = 25  # byte offset
+_SCAN = b"\xff\xda"
 _LONGEST_REMEMBERED = 4096  # bytes; long headers hold what differs from photograph to photograph
 _MAX_STEPS = 10_000  # markers, fill bytes and stray bytes of a JPEG header together
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -111,7 +112,7 @@ def read_header(data: bytes) -> ImageHeader:
         ImageError: neither JPEG nor PNG, a broken header, or more than `MAX_PIXELS` pixels.
     """
     if data.startswith(_JPEG_START):
-        header = _jpeg_header(data)
+        header = _last_jpeg.header(data)
     elif data.startswith(_PNG_START):
         header = _png_header(data)
     else:
@@ -148,32 +149,7 @@ def _looks_like(data: bytes) -> str:
     return f"something that starts with bytes {data[:8].hex(' ')}"
 
 
-class _Remembered:
-    """The header of the last JPEG that was read.
-
-    Small images that one program wrote often agree in every byte before the picture, tables and all. To compare the
-    bytes takes a thirtieth of the time of reading them.
-    """
-
-    def __init__(self) -> None:
-        self.last: tuple[bytes, ImageHeader] | None = None  # replaced as a whole, so threads see one or the other
-
-
-_remembered = _Remembered()
-
-
 def _jpeg_header(data: bytes) -> ImageHeader:
-    last = _remembered.last
-    if last is not None and data.startswith(last[0]):
-        return last[1]
-    header, end = _read_jpeg_header(data)
-    if end <= _LONGEST_REMEMBERED:
-        _remembered.last = data[:end], header
-    return header
-
-
-def _read_jpeg_header(data: bytes) -> tuple[ImageHeader, int]:
-    """The header, and how many bytes it was read from: with the same bytes at its start any JPEG has the same."""
     frame: tuple[int, int, int] | None = None
     orientation = 1
     position = 2
@@ -185,10 +161,9 @@ def _read_jpeg_header(data: bytes) -> tuple[ImageHeader, int]:
         if marker == 0xFF or marker in _MARKERS_WITHOUT_LENGTH:
             position = marker_at + (1 if marker == 0xFF else 2)
             continue
-        position = marker_at + 4
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
-        length = int.from_bytes(data[marker_at + 2 : position], "big")
+        length = int.from_bytes(data[marker_at + 2 : marker_at + 4], "big")
         position = marker_at + 2 + length
         if length < 2 or position > len(data):
             raise ImageError(f"the JPEG header is broken or truncated: segment of {length} bytes at byte {marker_at}")
@@ -200,7 +175,35 @@ def _read_jpeg_header(data: bytes) -> tuple[ImageHeader, int]:
     if frame is None:
         raise ImageError("the JPEG has no frame header before its image data")
     width, height, components = frame
-    return ImageHeader("jpeg", width, height, components, orientation), position
+    return ImageHeader("jpeg", width, height, components, orientation)
+
+
+class _LastJpeg:
+    """The header of the last JPEG that was read.
+
+    Small images that one program wrote often agree in every byte before the picture, tables and all. To compare the
+    bytes takes a thirtieth of the time of reading them.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[bytes, ImageHeader] | None = None  # replaced as a whole, so threads see one or the other
+
+    def header(self, data: bytes) -> ImageHeader:
+        """As `_jpeg_header`."""
+        known = self._known
+        if known is not None and data.startswith(known[0]):
+            return known[1]
+        scan = data.find(_SCAN, 0, _LONGEST_REMEMBERED)
+        start = data[: scan + 4]
+        try:
+            header = _jpeg_header(start)  # if these bytes are enough, they are for all JPEGs that begin with them
+        except ImageError:
+            return _jpeg_header(data)  # the bytes of the marker stand inside a segment, say
+        self._known = start, header
+        return header
+
+
+_last_jpeg = _LastJpeg()
 
 
 def _frame(body: bytes, marker_at: int) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ Batches come in the order of the requests and hold the same pixels for any numbe
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from imclass.images.decoded_set import DecodedSet, decode_set
 from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.header import read_header
-from imclass.images.plan import Cuts, Layout, lay_out, plan_cuts, plan_image
+from imclass.images.plan import Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
@@ -81,11 +81,6 @@ class _Chosen:
 
 def _indices_of(request: Request) -> NDArray[np.int64]:
     return request.indices if isinstance(request, ArrivedSamples) else request[0]
-
-
-def _chosen(request: Request) -> Chosen:
-    assert not isinstance(request, ArrivedSamples), "the samples of a pipe have no place in a decoded set"
-    return request
 
 
 @dataclass
@@ -264,20 +259,19 @@ class Loader:
             self._decoded = None  # one copy is enough
 
     def _deliver_from_device(self, requests: Iterator[Request], device_set: DeviceSet) -> Generator[Batch]:
-        """Batches of a set that lives on the device. Bad images are found there as they are met, batch by batch."""
-        height, width = self.preprocessing.height, self.preprocessing.width
-        for cut in device_set.batches(map(_chosen, requests), self._plan_cuts, height, width):
-            self._report(cut.failures, partial(self._key, cut.indices))
+        """Batches of a set that lives on the device."""
+        assert self._plain_layout is not None
+        chosen = map(self._of_random_access, requests)
+        for cut in device_set.batches(chosen, self._plain_layout, self.augmentation, self._draws):
+            key = self._random_access.key
+            self._report([(key(int(cut.indices[row])), problem) for row, problem in cut.failures.items()])
             readable = np.delete(cut.indices, list(cut.failures))
             yield Batch(cut.images, cut.labels, readable, planned=len(cut.indices))
 
-    def _key(self, indices: NDArray[np.int64], row: int) -> str:
-        return self._random_access.key(int(indices[row]))
-
-    def _plan_cuts(self, indices: NDArray[np.int64], passes: NDArray[np.int64]) -> Cuts:
-        assert self._plain_layout is not None
-        rows = None if self.augmentation is None else self._draws.rows(indices, passes)
-        return plan_cuts(rows, len(indices), self._plain_layout, self.augmentation)
+    @staticmethod
+    def _of_random_access(request: Request) -> Chosen:
+        assert not isinstance(request, ArrivedSamples), "the samples of a pipe have no place in a decoded set"
+        return request
 
     def _begin(self, request: Request, workers: Workers) -> _Pending:
         samples = request if isinstance(request, ArrivedSamples) else _Chosen(self._random_access, *request)
@@ -359,7 +353,7 @@ class Loader:
             return *copied, self._copy_stream.record_event()
 
     def _deliver(self, pending: _Pending) -> Batch:
-        self._report(pending.failures, pending.samples.key)
+        self._report([(pending.samples.key(row), pending.failures[row]) for row in sorted(pending.failures)])
         indices = pending.samples.indices
         self._remember_enlarged(indices[pending.enlarged])
         assert pending.copied is not None
@@ -371,10 +365,10 @@ class Loader:
             labels.record_stream(consumer)
         return Batch(images, labels, indices[pending.readable], planned=len(indices))
 
-    def _report(self, failures: dict[int, ImageError], key: Callable[[int], str]) -> None:
-        """Record the images of a batch that cannot be read, by row; `key` names the sample of a row."""
-        for row in sorted(failures):
-            self._bad_images.add(self.source.name, key(row), failures[row].what)
+    def _report(self, failures: list[tuple[str, ImageError]]) -> None:
+        """Record the images of a batch that cannot be read: key and reason of each."""
+        for key, problem in failures:
+            self._bad_images.add(self.source.name, key, problem.what)
         if failures and self._samples is not None:
             self._bad_images.check(self.source.name, self._samples)
 
