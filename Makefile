@@ -1,20 +1,21 @@
 # Every target makes its own virtual environment, so that `make test` works on a bare machine with Python 3.11 or
 # newer. Settings: PYTHON (the Python to start from), VENV (where the environment goes), MXNET_VENV (where that of MXNet
-# goes, which needs an old NumPy), BENCH_SOURCE (images to time), PHOTOS (a folder of photos to pack beside MXNet),
-# FUZZ_SECONDS (for each target) and FUZZ_TARGETS (all by default).
+# goes, which needs an old NumPy), PHOTOS (a folder of photos to work on beside MXNet), SMALL_IMAGES (a .rec of images of
+# 32x32 pixels, likewise), BENCH_SOURCE (images to load), FUZZ_SECONDS (for each target) and FUZZ_TARGETS (all by default).
 
 PYTHON ?= python3
 VENV ?= .venv
 MXNET_VENV ?= .venv-mxnet
 BENCH_SOURCE ?= demo/train.rec
 PHOTOS ?= photos
+SMALL_IMAGES ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-mxnet test-container lint bench bench-packing fuzz clean
+.PHONY: help demo test test-mxnet test-container lint bench bench-loader bench-packing fuzz clean
 
 help:
 	@echo "make demo    make a small data set, train on it, measure the model, predict an image (under 3 minutes)"
@@ -22,7 +23,8 @@ help:
 	@echo "make test-mxnet   let MXNet 1.9.1 run what imclass writes (Linux on x86-64, Python 3.8 to 3.11)"
 	@echo "make test-container   take the steps of the Dockerfile in a clean virtual environment, train and serve there"
 	@echo "make lint    check style, types and the direction of imports"
-	@echo "make bench   time reading, decoding and augmenting; BENCH_SOURCE=photos times your own images"
+	@echo "make bench [PHOTOS=photos]   time training, loading and inference on the CPU beside MXNet 1.9.1 (10 minutes)"
+	@echo "make bench-loader   time reading, decoding and augmenting; BENCH_SOURCE=photos times your own images"
 	@echo "make bench-packing PHOTOS=photos   time packing and reading RecordIO beside MXNet 1.9.1"
 	@echo "make fuzz    feed the readers damaged files, FUZZ_SECONDS for each of FUZZ_TARGETS"
 	@echo "make clean   remove what the other targets made, except $(VENV) and $(MXNET_VENV)"
@@ -58,7 +60,11 @@ lint: $(INSTALLED)
 demo/train.rec: $(INSTALLED)
 	$(BIN)/python examples/digits.py demo --data-only
 
-bench: $(INSTALLED) $(BENCH_SOURCE)
+bench: $(INSTALLED) $(MXNET_VENV)/.installed
+	$(BIN)/python bench/cpu.py --mxnet-python $(MXNET_VENV)/bin/python $(if $(wildcard $(PHOTOS)),--photos $(PHOTOS)) \
+		$(if $(SMALL_IMAGES),--small-images $(SMALL_IMAGES)) --json bench/results/cpu.json
+
+bench-loader: $(INSTALLED) $(BENCH_SOURCE)
 	$(BIN)/python bench/loader.py $(BENCH_SOURCE)
 
 # OpenCV 4.11 is the last that works with MXNet's NumPy; the wheels of 4.8 decode JPEG at half its speed.

@@ -4,6 +4,9 @@ import torch
 
 from imclass.errors import UserError
 
+# Of x86 and of ARM, as `torch.cpu.get_capabilities` calls them.
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
+
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device called `name`: cpu, cuda or cuda:N; "auto" is a GPU where there is one, else the CPU.
@@ -29,6 +32,14 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     elif device != torch.device("cpu"):
         raise _no_device(name)
     return device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions that multiply bfloat16; others emulate it, more slowly than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    instructions = torch.cpu.get_capabilities()
+    return any(instructions.get(name, False) for name in BFLOAT16_INSTRUCTIONS)
 
 
 def _no_device(name: str) -> UserError:

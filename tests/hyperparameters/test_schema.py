@@ -21,7 +21,7 @@ ORIGINALS: dict[str, tuple[str, tuple[object, ...], object]] = {
     "image_shape": ("image_shape", (None, None), (3, 224, 224)),
     "use_pretrained_model": ("boolean", (None, None), False),
     "resize": ("integer", POSITIVE, None),
-    "precision_dtype": ("choice", ("float32", "float16", "bfloat16"), "float32"),
+    "precision_dtype": ("choice", ("float32", "float16", "bfloat16", "auto"), "float32"),
     "multi_label": ("boolean", (None, None), False),
     "use_weighted_loss": ("boolean", (None, None), False),
     "augmentation_type": ("choice", ("none", "crop", "crop_color", "crop_color_transform"), "none"),

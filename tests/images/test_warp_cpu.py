@@ -140,3 +140,36 @@ def test_the_source_is_not_changed(smooth) -> None:
     plan = replace(plan_image(None, 56, 48, Preprocessing((3, 48, 56))), h=9, s=9, l=9, mirror=True)
     assert not np.array_equal(execute(image, plan), before)
     np.testing.assert_array_equal(image, before)
+
+
+CHANGES = {
+    "cut": {},
+    "mirror": {"mirror": True},
+    "colour": {"h": 9, "s": 8, "l": 7},
+    "colour and mirror": {"h": 9, "s": 8, "l": 7, "mirror": True},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("distortion", "pad_size"), [(None, 0), (Distortion(angle=7, scale=1.1), 0), (Distortion(angle=7), 3)]
+)
+def test_the_result_is_written_where_it_is_wanted(
+    smooth, channels: int, distortion: Distortion | None, pad_size: int, changes: dict[str, object]
+) -> None:
+    image = np.ascontiguousarray(smooth(6, 60, 70)[..., :channels])
+    layout = lay_out(70, 60, Preprocessing((channels, 40, 44), resize=50), distortion, pad_size)
+    plan = ImagePlan(layout, crop_y=2, crop_x=1, **changes)
+    batch = np.full((3, 40, 44, channels), 200, np.uint8)
+    place = batch[1]
+    assert execute(image, plan, out=place) is place
+    np.testing.assert_array_equal(batch[1], execute(image, plan))
+    assert (batch[[0, 2]] == 200).all()
+
+
+def test_an_image_that_needs_no_change_is_copied_to_where_it_is_wanted(smooth) -> None:
+    image, place = smooth(7, 20, 30), np.zeros((20, 30, 3), np.uint8)
+    execute(image, plan_image(None, 30, 20, Preprocessing((3, 20, 30))), out=place)
+    np.testing.assert_array_equal(place, image)
+    assert not np.may_share_memory(place, image)

@@ -1,11 +1,13 @@
 import logging
+import os
+import sys
 import threading
 import time
 
 import pytest
 
 from imclass.errors import UserError
-from imclass.images.workers import Workers, available_cores, thread_count
+from imclass.images.workers import BACKGROUND_NICENESS, Workers, available_cores, thread_count
 
 
 def test_tasks_begin_in_order() -> None:
@@ -64,6 +66,21 @@ def test_slow_progress_is_progress() -> None:
     workers = Workers(1, 0.2)
     workers.wait([workers.submit(lambda: time.sleep(0.05)) for _ in range(8)])
     workers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of single threads")
+def test_background_threads_give_way_and_others_do_not() -> None:
+    def niceness_of_a_worker(in_background: bool) -> int:
+        found: list[int] = []
+        workers = Workers(1, 10.0, in_background=in_background)
+        workers.wait([workers.submit(lambda: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))])
+        workers.close()
+        return found[0]
+
+    usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert niceness_of_a_worker(in_background=True) == min(19, usual + BACKGROUND_NICENESS)
+    assert niceness_of_a_worker(in_background=False) == usual
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
 def test_cores() -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from imclass import artifact
 from imclass.data import open_source
+from imclass.device import multiplies_bfloat16
 from imclass.errors import ArtifactError, DataError, HyperparameterError, UserError
 from imclass.training import train
 from imclass.training.evaluation import evaluate_model
@@ -291,6 +292,14 @@ def test_settings_work_together(photos: Path, tmp_path: Path, settings: dict[str
     assert all(math.isfinite(value) for line in run.metrics for value in line.values())
     report = evaluate_model(run.model_path, photos, device="cpu", threads=1)
     assert report.samples == len(open_source(photos))
+
+
+def test_the_model_file_says_which_precision_auto_was(photos: Path, tmp_path: Path) -> None:
+    settings = {**QUICK, "epochs": 1, "precision_dtype": "auto"}
+    run = train(photos, output=tmp_path, hyperparameters=settings, device="cpu", threads=1, quiet=True)
+    chosen = "bfloat16" if multiplies_bfloat16(torch.device("cpu")) else "float32"
+    assert run.hyperparameters.precision_dtype == chosen
+    assert artifact.read_description(run.model_path).hyperparameters["precision_dtype"] == chosen
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics(photos: Path, tmp_path: Path) -> None:

@@ -121,9 +121,10 @@ class Hyperparameters(BaseModel):
         ge=1,
         le=LARGEST_INTEGER,
     )
-    precision_dtype: Literal["float32", "float16", "bfloat16"] = _original(
+    precision_dtype: Literal["float32", "float16", "bfloat16", "auto"] = _original(
         "float32",
-        "Number format of the computation. The original has float32 and float16; bfloat16 is an extension.",
+        "Number format of the computation. The original has float32 and float16; bfloat16 is an extension; auto: "
+        "bfloat16 where the device multiplies it, else float32.",
     )
     multi_label: bool = _original(
         False,

@@ -147,7 +147,7 @@ class Loader:
         threads: int = 0,
         device: torch.device,
         bad_images: BadImages,
-        cache_bytes: int = 1 << 30,
+        cache_bytes: int = 1 << 28,
         samples: int | None = None,
         scaled_decode: bool = True,
         stall_seconds: float = 120.0,
@@ -209,7 +209,9 @@ class Loader:
         self.close()
 
     def _iterate(self, requests: Iterator[Request]) -> Generator[Batch]:
-        workers = Workers(self._threads, self._stall_seconds)
+        # On a CPU that also trains, each moment in which a decoding thread takes a core from one of those that compute
+        # a layer together is waited for by all of them.
+        workers = Workers(self._threads, self._stall_seconds, in_background=self.device.type == "cpu")
         try:
             self._decode_small_images(workers)
             if self._device_set is not None:
@@ -310,25 +312,30 @@ class Loader:
         for row in chosen:
             uniforms = None if pending.rows is None else pending.rows[row]
             try:
-                pixels[row], pending.enlarged[row] = self._image(pending.samples, row, uniforms)
+                pending.enlarged[row] = self._image(pending.samples, row, uniforms, pixels[row])
             except ImageError as problem:
                 pending.failures[row] = problem
 
     def _image(
-        self, samples: _Chosen | ArrivedSamples, row: int, uniforms: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.uint8], bool]:
-        """One image of a batch, and whether it was enlarged."""
+        self,
+        samples: _Chosen | ArrivedSamples,
+        row: int,
+        uniforms: NDArray[np.float32] | None,
+        out: NDArray[np.uint8],
+    ) -> bool:
+        """Write one image of a batch to `out` (H, W, C); whether it was enlarged."""
         if self._decoded is not None:
             image = self._decoded.image(int(samples.indices[row]))
             plan = plan_image(
                 uniforms, self._decoded.width, self._decoded.height, self.preprocessing, self.augmentation
             )
-            return execute(image, plan), plan.layout.is_enlarged
+            execute(image, plan, out=out)
+            return plan.layout.is_enlarged
         data = samples.image(row)
         header = read_header(data)
         plan = plan_image(uniforms, header.width, header.height, self.preprocessing, self.augmentation)
-        pixels = carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode)
-        return pixels, plan.layout.is_enlarged
+        carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode, out=out)
+        return plan.layout.is_enlarged
 
     def _copy_decoded(self, ahead: deque[_Pending]) -> None:
         """Start the copy to the device of all batches that are decoded, in order and before they are asked for."""

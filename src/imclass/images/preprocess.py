@@ -58,9 +58,15 @@ def augment(
 
 
 def carry_out(
-    data: bytes, header: ImageHeader, plan: ImagePlan, channels: int, *, scaled_decode: bool
+    data: bytes,
+    header: ImageHeader,
+    plan: ImagePlan,
+    channels: int,
+    *,
+    scaled_decode: bool,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode an image and execute its plan: (H, W, C) uint8, which may be a view of a larger array.
+    """Decode an image and execute its plan: (H, W, C) uint8, in `out` or else perhaps a view of a larger array.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -70,4 +76,4 @@ def carry_out(
         resized = plan.layout.resized
         shrinks = resized != plan.layout.source
         at_least = (resized.height, resized.width) if shrinks else None
-    return execute(decode_with_header(data, header, channels, at_least=at_least), plan)
+    return execute(decode_with_header(data, header, channels, at_least=at_least), plan, out=out)

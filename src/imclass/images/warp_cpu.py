@@ -13,28 +13,41 @@ _HALF_GRID = 1 << (_STEP_BITS - _GRID_BITS - 1)
 _INT16 = np.iinfo(np.int16)
 
 
-def execute(image: NDArray[np.uint8], plan: ImagePlan, *, interpolation: int = cv2.INTER_LINEAR) -> NDArray[np.uint8]:
+def execute(
+    image: NDArray[np.uint8],
+    plan: ImagePlan,
+    *,
+    interpolation: int = cv2.INTER_LINEAR,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
     """Carry out a plan.
 
     Args:
         image: (H, W, C) uint8 RGB or grey. It may be smaller than `plan.layout.source` (scaled decoding) if a
             resize follows.
         interpolation: OpenCV's number for the resizes. The original's default is bilinear without antialiasing.
+        out: (H, W, C) uint8 of the plan's output size, contiguous, that the last step writes to; None: a new array.
 
     Returns:
-        (H, W, C) uint8 of the plan's output size. It may be a view of `image`.
+        (H, W, C) uint8 of the plan's output size: `out` where it is given, else an array that may be a view of `image`.
     """
     layout = plan.layout
     channels = image.shape[2]
     image = _resize(image, layout.resized, interpolation)
     if any(layout.border):
         image = _with_border(image, layout.border, layout.fill_value)
-    image = _cut_from_canvas(image, plan, interpolation)
-    if plan.h or plan.s or plan.l:
-        image = _shift_colour(image, plan)
+    changes_colour = bool(plan.h or plan.s or plan.l)
+    image = _cut_from_canvas(image, plan, interpolation, None if changes_colour or plan.mirror else out)
+    if changes_colour:
+        image = _shift_colour(image, plan, None if plan.mirror else out)
     if plan.mirror:
-        image = np.asarray(cv2.flip(image, 1), np.uint8)
-    return image.reshape(*image.shape[:2], channels)
+        image = np.asarray(cv2.flip(image, 1, out), np.uint8)
+    image = image.reshape(*image.shape[:2], channels)
+    if out is None:
+        return image
+    if not np.may_share_memory(image, out):  # a cut alone is a view of the canvas
+        np.copyto(out, image)
+    return out
 
 
 def _resize(image: NDArray[np.uint8], size: Size, interpolation: int) -> NDArray[np.uint8]:
@@ -48,12 +61,14 @@ def _with_border(image: NDArray[np.uint8], border: Border, fill_value: int) -> N
     return np.asarray(bordered, np.uint8)
 
 
-def _cut_from_canvas(image: NDArray[np.uint8], plan: ImagePlan, interpolation: int) -> NDArray[np.uint8]:
-    """Affine step, padding and enlargement, and the cut from the result."""
+def _cut_from_canvas(
+    image: NDArray[np.uint8], plan: ImagePlan, interpolation: int, out: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    """Affine step, padding and enlargement, and the cut from the result; in `out` if that is where the warp ends."""
     layout = plan.layout
     if layout.forward is not None:
         if not layout.pad_size and not layout.enlargements:  # then only the pixels of the cut are computed
-            return warp(image, layout.forward, layout.output, (plan.crop_x, plan.crop_y), layout.fill_value)
+            return warp(image, layout.forward, layout.output, (plan.crop_x, plan.crop_y), layout.fill_value, out)
         image = warp(image, layout.forward, layout.warped, (0, 0), layout.fill_value)
     if layout.pad_size:
         image = _with_border(image, Border(*(layout.pad_size,) * 4), layout.fill_value)
@@ -70,6 +85,7 @@ def warp(
     size: Size,
     origin: tuple[int, int],
     fill_value: int,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """A window of an affinely transformed image, bilinear.
 
@@ -82,6 +98,7 @@ def warp(
         size: size of the window.
         origin: (x, y) of the window's first pixel in the output.
         fill_value: level outside the source.
+        out: array of the result; None: a new one.
     """
     inverse = _inverse(forward.astype(np.float64))
     x = np.arange(origin[0], origin[0] + size.width)
@@ -96,6 +113,7 @@ def warp(
         positions,
         fractions,
         cv2.INTER_LINEAR,
+        out,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(fill_value,) * 3,
     )
@@ -126,14 +144,14 @@ def _source_positions(
     return whole, grid & ((1 << _GRID_BITS) - 1)
 
 
-def _shift_colour(image: NDArray[np.uint8], plan: ImagePlan) -> NDArray[np.uint8]:
+def _shift_colour(image: NDArray[np.uint8], plan: ImagePlan, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """Add to hue, lightness and saturation, clamped (hue does not wrap around). Of a grey image only lightness."""
     levels = np.arange(256)
     lightness = np.clip(levels + plan.l, 0, 255)
     if image.ndim == 2 or image.shape[2] == 1:
-        return np.asarray(cv2.LUT(image, lightness.astype(np.uint8)), np.uint8)
+        return np.asarray(cv2.LUT(image, lightness.astype(np.uint8), out), np.uint8)
     hue = np.clip(levels + plan.h, 0, 180)
     saturation = np.clip(levels + plan.s, 0, 255)
     table = np.stack([hue, lightness, saturation], axis=-1).astype(np.uint8)[np.newaxis]
     hls = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HLS), table)
-    return np.asarray(cv2.cvtColor(hls, cv2.COLOR_HLS2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(hls, cv2.COLOR_HLS2RGB, out), np.uint8)

@@ -7,6 +7,7 @@ that never returns (a lost network drive) would keep a failed run from ending. T
 import logging
 import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 Task = Callable[[], None]
 
+BACKGROUND_NICENESS = 10  # such a thread gets a tenth of a core that another one wants, and all of one that is idle
+_LEAST_PRIORITY = 19
+
 
 class Workers:
     """A fixed number of threads that work through tasks in the order in which they were given.
@@ -25,10 +29,12 @@ class Workers:
     Args:
         threads: number of threads, at least 1.
         stall_seconds: how long no task may finish, while some are waited for, before `wait` gives up.
+        in_background: let other threads of the machine go first, where the system can (Linux).
     """
 
-    def __init__(self, threads: int, stall_seconds: float) -> None:
+    def __init__(self, threads: int, stall_seconds: float, *, in_background: bool = False) -> None:
         self.stall_seconds = stall_seconds
+        self._in_background = in_background
         self._tasks: queue.SimpleQueue[tuple[Future[None], Task] | None] = queue.SimpleQueue()
         self._is_closing = threading.Event()
         self._threads = [
@@ -75,6 +81,8 @@ class Workers:
             logger.warning("%d decoding threads are stuck in a read and are left behind", stuck)
 
     def _work(self) -> None:
+        if self._in_background:
+            go_into_background()
         while (item := self._tasks.get()) is not None:
             future, task = item
             if self._is_closing.is_set():
@@ -86,6 +94,15 @@ class Workers:
                 future.set_exception(problem)
             else:
                 future.set_result(None)
+
+
+def go_into_background() -> None:
+    """Lower the priority of the calling thread, for good. Only Linux has priorities of single threads."""
+    if sys.platform != "linux":
+        return
+    thread = threading.get_native_id()
+    niceness = os.getpriority(os.PRIO_PROCESS, thread) + BACKGROUND_NICENESS
+    os.setpriority(os.PRIO_PROCESS, thread, min(niceness, _LEAST_PRIORITY))
 
 
 def available_cores() -> int:

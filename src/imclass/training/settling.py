@@ -6,6 +6,7 @@ from pathlib import Path
 
 from imclass import artifact, models
 from imclass.data import PipeChannel, Source
+from imclass.device import multiplies_bfloat16
 from imclass.errors import ArtifactError, UserError
 from imclass.hyperparameters import FIELDS, Hyperparameters, Value, parse, to_strings
 from imclass.training.choices import choose, look_at, worth_pretraining
@@ -84,6 +85,22 @@ def announce(settings: Hyperparameters, chosen: Mapping[str, Value]) -> Hyperpar
         words = ", ".join(f"{name}={values.get(name, value)}" for name, value in chosen.items())
         log.info("Chosen from the data: %s", words)
     return settings
+
+
+def settle_precision(settings: Hyperparameters, processes: Processes) -> Hyperparameters:
+    """Put a number format in the place of `precision_dtype=auto`, the same on all processes of the run."""
+    if settings.precision_dtype != "auto":
+        return settings
+    emulates = processes.any(not multiplies_bfloat16(processes.device))
+    chosen = "float32" if emulates else "bfloat16"
+    log.info(
+        "precision_dtype=auto: %s, because %s (%s) %s bfloat16",
+        chosen,
+        "the device" if processes.world_size == 1 else "a device of the run" if emulates else "every device of the run",
+        processes.device.type,
+        "only emulates" if emulates else "multiplies",
+    )
+    return settings.model_copy(update={"precision_dtype": chosen})
 
 
 def network_of(description: artifact.Description) -> dict[str, object]:

@@ -28,7 +28,7 @@ from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
 from imclass.training.process_group import Processes, join
 from imclass.training.run import run
-from imclass.training.settling import settle
+from imclass.training.settling import settle, settle_precision
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def train(
                 pretrained=pretrained,
                 processes=processes,
             )
-        settings = fill_in(settings, data, weights, old)
+        settings = settle_precision(fill_in(settings, data, weights, old), processes)
         job = Job(
             train=data.train,
             validation=data.validation,

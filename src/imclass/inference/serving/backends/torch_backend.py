@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from imclass.device import multiplies_bfloat16
 from imclass.errors import UserError
 from imclass.inference.serving.backends.protocol import Backend, BackendKind, LoadedModel
 from imclass.models.folding import fold_batch_norms
@@ -134,11 +135,7 @@ def _precisions(model: LoadedModel, device: torch.device) -> tuple[str, ...]:
     """bfloat16 where the hardware multiplies it; none for models that were converted."""
     if model.network is None:
         return ()
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return ("float32", "bfloat16") if native else ("float32",)
+    return ("float32", "bfloat16") if multiplies_bfloat16(device) else ("float32",)
 
 
 def _open(model: LoadedModel, device: torch.device, precision: str, max_batch: int) -> Backend:
