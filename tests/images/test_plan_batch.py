@@ -47,8 +47,14 @@ def check(plan: BatchPlan, row: int, single: ImagePlan) -> None:
     assert plan.offsets[row].tolist() == [single.h, single.s, single.l]
     assert plan.is_enlarged[row] == layout.is_enlarged
     assert plan.is_shift[row] == (layout.forward is None and not layout.enlargements)
-    assert plan.on_grid[row] == (layout.forward is not None and not layout.enlargements)
-    assert plan.repeats_edge[row] == (layout.forward is None and not layout.pad_size)
+    assert plan.on_grid[row] == (layout.forward is not None)
+    assert plan.needs_steps[row] == (layout.forward is not None and bool(layout.enlargements))
+    if layout.forward is None:  # the limits are the edges of what is enlarged
+        first, last = plan.limits[row].reshape(2, 2).T
+        corners = np.sort(
+            np.diagonal(plan.matrix[row]) * [first, last] + plan.matrix[row][:, 2] + layout.pad_size, axis=0
+        )
+        np.testing.assert_allclose(corners, [[0, 0], np.array(layout.warped) + 2 * layout.pad_size - 1], atol=1e-6)
     np.testing.assert_allclose(whole_matrix(plan, row), single.matrix, rtol=1e-9, atol=1e-6)
 
 
@@ -58,7 +64,6 @@ def test_batch_plan_is_the_plan_of_each_image(preprocessing, augmentation) -> No
     sizes = np.array(SIZES * 4)
     rows = draw(6, 2, 0, len(sizes))
     plan = plan_batch(rows, sizes[:, 0], sizes[:, 1], preprocessing, augmentation)
-    assert not plan.is_refused.any()
     for row, (width, height) in enumerate(sizes.tolist()):
         check(plan, row, plan_image(rows[row], width, height, preprocessing, augmentation))
 
@@ -77,14 +82,14 @@ def test_long_thin_images_are_refused_as_one_by_one(augmentation) -> None:
     preprocessing = Preprocessing((3, 32, 32), 32)
     plan = plan_batch(rows, *np.array(sizes).T, preprocessing, augmentation)
     for row, (width, height) in enumerate(sizes):
-        if plan.is_refused[row]:
+        if max(width, height) > 1000 and plan.needs_steps[row]:
             with pytest.raises(ImageError, match="too long and thin"):
                 plan_image(rows[row], width, height, preprocessing, augmentation)
         else:
             check(plan, row, plan_image(rows[row], width, height, preprocessing, augmentation))
-    assert plan.is_refused.tolist() == [augmentation.distorts, augmentation.distorts, False, augmentation.distorts]
+    assert plan.needs_steps.tolist() == [augmentation.distorts, augmentation.distorts, False, augmentation.distorts]
     huge = plan_batch(None, np.array([1]), np.array([100_000]), Preprocessing((3, 64, 64), 64))
-    assert huge.is_refused.all()
+    assert huge.needs_steps.all()
 
 
 def test_the_window_is_what_the_canvas_reaches() -> None:

@@ -54,11 +54,13 @@ class BatchPlan:
         window: (n, 4) int64, first and end column, first and end row of the output that the canvas reaches; the rest is
             fill. Without it a turned image would show in the border of `pad_size` what was pushed out of its canvas.
         is_shift: (n,) whether the matrix only shifts by whole pixels, or does so and mirrors.
-        repeats_edge: (n,) whether outside the canvas its edge pixels are repeated, else there is fill.
+        limits: (n, 4) float64, first and last column, first and last row of the output that are sampled; what lies
+            outside repeats them. They are the centres of the edge pixels of an image that is enlarged.
         on_grid: (n,) whether positions in the canvas are rounded to 1/32 pixel.
         offsets: (n, 3) int64, added to hue, saturation and lightness.
         is_enlarged: (n,) whether the source is smaller than the output and was enlarged.
-        is_refused: (n,) whether `plan_image` raises ImageError; the other numbers of such an image mean nothing.
+        needs_steps: (n,) whether one matrix is not enough: an image that is turned and then enlarged is smoothed twice,
+            and one for which `plan_image` raises ImageError has no matrix at all. Such images are left to `warp_cpu`.
     """
 
     source: Sizes
@@ -69,11 +71,11 @@ class BatchPlan:
     matrix: Floats
     window: Integers
     is_shift: NDArray[np.bool_]
-    repeats_edge: NDArray[np.bool_]
+    limits: Floats
     on_grid: NDArray[np.bool_]
     offsets: Integers
     is_enlarged: NDArray[np.bool_]
-    is_refused: NDArray[np.bool_]
+    needs_steps: NDArray[np.bool_]
 
     def taken(self, chosen: Integers) -> "BatchPlan":
         """The plan of some of the images."""
@@ -115,7 +117,6 @@ def plan_batch(
     is_smaller = (source.width < output.width) | (source.height < output.height)
     resize_grows = (resized.width > source.width) | (resized.height > source.height)
     to_warped = _to_warped(uniforms, steps, output, augmentation)
-    is_bare = not augmentation.distorts and augmentation.pad_size == 0
     return BatchPlan(
         source=source,
         resized=resized,
@@ -125,11 +126,11 @@ def plan_batch(
         matrix=to_warped if forward is None else _undo(forward, to_warped),
         window=_window(to_warped, warped),
         is_shift=~grows & (not augmentation.distorts),
-        repeats_edge=np.full(len(grows), is_bare),
-        on_grid=~grows & augmentation.distorts,
+        limits=_limits(to_warped, padded, augmentation.pad_size),
+        on_grid=np.full(len(grows), augmentation.distorts),
         offsets=_colour_offsets(uniforms, augmentation),
         is_enlarged=is_smaller & (resize_grows | grows),
-        is_refused=_are_huge([canvas, *steps], is_warped=augmentation.distorts),
+        needs_steps=(grows & augmentation.distorts) | _are_huge([canvas, *steps], is_warped=augmentation.distorts),
     )
 
 
@@ -230,6 +231,15 @@ def _window(to_warped: Floats, warped: Sizes) -> Integers:
         scale, move = to_warped[:, axis, axis], to_warped[:, axis, 2]
         edges = np.sort([(-0.5 - move) / scale, (length - 0.5 - move) / scale], axis=0)
         bounds += list(np.ceil(edges).astype(np.int64))
+    return np.stack(bounds, axis=1)
+
+
+def _limits(to_warped: Floats, padded: Sizes, pad_size: int) -> Floats:
+    """(n, 4), where in the output the centres of the padded canvas's edge pixels come to lie."""
+    bounds = []
+    for axis, length in enumerate(padded):
+        scale, move = to_warped[:, axis, axis], to_warped[:, axis, 2] + pad_size
+        bounds += list(np.sort([-move / scale, (length - 1 - move) / scale], axis=0))
     return np.stack(bounds, axis=1)
 
 

@@ -15,7 +15,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from imclass.images.gpu import kernel
 
-pointers = {"numbers": "*i64", "matrices": "*fp32", "out": "*" + sys.argv[1]}
+pointers = {"numbers": "*i64", "positions": "*fp32", "out": "*" + sys.argv[1]}
 numbers = {"width": "i32", "height": "i32", "fill": "fp32"}
 numbers |= {f"{name}_{channel}": "fp32" for name in ("mean", "std") for channel in range(3)}
 constants = {"CHANNELS": int(sys.argv[2]), "BLOCK": 512}

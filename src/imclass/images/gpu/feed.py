@@ -196,9 +196,9 @@ class HardwareFeed:
 
         uniforms = None if batch.uniforms is None else batch.uniforms[rows]
         plan = plan_batch(uniforms, *_sizes(headers), self._preprocessing, self._augmentation)
-        is_good = ~plan.is_refused & [_is_whole(image, header) for image, header in zip(decoded, headers, strict=True)]
+        is_good = ~plan.needs_steps & [_is_whole(image, header) for image, header in zip(decoded, headers, strict=True)]
         for row in rows[~is_good].tolist():
-            batch.fill_row(row, batch.encoded[row][0])  # the CPU reads it after all, or says what is wrong with it
+            batch.fill_row(row, batch.encoded[row][0])  # which says what is wrong, if that is why
         chosen = np.flatnonzero(is_good)
         images = [image for place in chosen if (image := decoded[place]) is not None]
         orientations = np.array([headers[place].orientation for place in chosen], np.int64)

@@ -29,28 +29,26 @@ RESIZED_WIDTH = tl.constexpr(10)
 RESIZED_HEIGHT = tl.constexpr(11)
 LEFT = tl.constexpr(12)  # where the resized image lies in its canvas
 TOP = tl.constexpr(13)
-CANVAS_WIDTH = tl.constexpr(14)
-CANVAS_HEIGHT = tl.constexpr(15)
-IS_SHIFT = tl.constexpr(16)
-REPEATS_EDGE = tl.constexpr(17)
-ON_GRID = tl.constexpr(18)
-FIRST_X = tl.constexpr(19)  # the part of the output that is not fill
-END_X = tl.constexpr(20)
-FIRST_Y = tl.constexpr(21)
-END_Y = tl.constexpr(22)
-HUE = tl.constexpr(23)
-SATURATION = tl.constexpr(24)
-LIGHTNESS = tl.constexpr(25)
-OUTPUT_ROW = tl.constexpr(26)  # place of the image in the batch
-COLUMNS = tl.constexpr(27)
+IS_SHIFT = tl.constexpr(14)
+ON_GRID = tl.constexpr(15)
+FIRST_X = tl.constexpr(16)  # the part of the output that is not fill
+END_X = tl.constexpr(17)
+FIRST_Y = tl.constexpr(18)
+END_Y = tl.constexpr(19)
+HUE = tl.constexpr(20)
+SATURATION = tl.constexpr(21)
+LIGHTNESS = tl.constexpr(22)
+OUTPUT_ROW = tl.constexpr(23)  # place of the image in the batch
+COLUMNS = tl.constexpr(24)
 
+POSITIONS = tl.constexpr(10)
 _GRID = tl.constexpr(32.0)  # steps a pixel, see warp_cpu
 
 
 @triton.jit
 def warp(
     numbers,
-    matrices,
+    positions,
     out,
     width,
     height,
@@ -68,7 +66,7 @@ def warp(
 
     Args:
         numbers: (n, COLUMNS) int64, see above.
-        matrices: (n, 6) float32, from output to canvas coordinates.
+        positions: (n, POSITIONS) float32: matrix from output to canvas coordinates, then the plan's limits.
         out: (N, height, width, CHANNELS) of any type, written at each image's OUTPUT_ROW.
         fill: level outside the canvas.
         mean_0 .. std_2: levels are written as (level - mean) / std; 0 and 1 for levels as they are.
@@ -76,13 +74,15 @@ def warp(
     Grid: (n, number of BLOCKs that hold height * width pixels).
     """
     numbers += tl.program_id(0) * COLUMNS
-    matrices += tl.program_id(0) * 6
+    positions += tl.program_id(0) * POSITIONS
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     is_pixel = pixel < width * height
     x, y = pixel % width, pixel // width
 
-    canvas_x = tl.load(matrices) * x + tl.load(matrices + 1) * y + tl.load(matrices + 2)
-    canvas_y = tl.load(matrices + 3) * x + tl.load(matrices + 4) * y + tl.load(matrices + 5)
+    column = tl.minimum(tl.maximum(x, tl.load(positions + 6)), tl.load(positions + 7))
+    row = tl.minimum(tl.maximum(y, tl.load(positions + 8)), tl.load(positions + 9))
+    canvas_x = tl.load(positions) * column + tl.load(positions + 1) * row + tl.load(positions + 2)
+    canvas_y = tl.load(positions + 3) * column + tl.load(positions + 4) * row + tl.load(positions + 5)
     on_grid = _number(numbers, ON_GRID) != 0
     canvas_x = tl.where(on_grid, _rounded(canvas_x * _GRID) / _GRID, canvas_x)
     canvas_y = tl.where(on_grid, _rounded(canvas_y * _GRID) / _GRID, canvas_y)
@@ -100,8 +100,8 @@ def warp(
         across, down = tap % 2, tap // 2
         weight = tl.where(across == 1, right_share, 1.0 - right_share)
         weight *= tl.where(down == 1, lower_share, 1.0 - lower_share)
-        column, row = left.to(tl.int32) + across, top.to(tl.int32) + down
-        r, g, b = _canvas_levels(memory, stored, turned, canvas, column, row, fill, is_shown, CHANNELS)
+        place_x, place_y = left.to(tl.int32) + across, top.to(tl.int32) + down
+        r, g, b = _canvas_levels(memory, stored, turned, canvas, place_x, place_y, fill, is_shown, CHANNELS)
         red += weight * r
         green += weight * g
         blue += weight * b
@@ -173,24 +173,20 @@ def _turned(numbers):
 
 @triton.jit
 def _canvas(numbers):
-    """The resized image and its canvas."""
+    """Size of the resized image, and where it lies in its canvas."""
     return (
         _number(numbers, RESIZED_WIDTH),
         _number(numbers, RESIZED_HEIGHT),
         _number(numbers, LEFT),
         _number(numbers, TOP),
-        _number(numbers, CANVAS_WIDTH),
-        _number(numbers, CANVAS_HEIGHT),
-        _number(numbers, REPEATS_EDGE) != 0,
     )
 
 
 @triton.jit
 def _canvas_levels(memory, stored, turned, canvas, column, row, fill, is_shown, CHANNELS: tl.constexpr):  # noqa: N803
     """Levels at whole places of the canvas: those of the resized image, and fill around it."""
-    resized_width, resized_height, left, top, canvas_width, canvas_height, repeats_edge = canvas
-    column = tl.where(repeats_edge, _within(column, canvas_width), column) - left
-    row = tl.where(repeats_edge, _within(row, canvas_height), row) - top
+    resized_width, resized_height, left, top = canvas
+    column, row = column - left, row - top
     is_image = is_shown & (column >= 0) & (column < resized_width) & (row >= 0) & (row < resized_height)
     column, row = _within(column, resized_width), _within(row, resized_height)
     resized = resized_width, resized_height

@@ -31,7 +31,7 @@ def execute_batch(
     Args:
         images: (C, H, W) uint8 each, on the device of `out`, as stored, with any strides.
         orientations: (n,) EXIF orientation 1..8 of each.
-        plan: what is done to them; none of them is refused.
+        plan: what is done to them; none of them needs the steps one by one.
         out: (N, H, W, C) uint8, bfloat16, float16 or float32, contiguous, written.
         rows: (n,) the row of `out` for each image.
         fill_value: level 0..255 of everything outside an image.
@@ -49,14 +49,15 @@ def execute_batch(
     if not images:
         return []
     numbers = _to_device(_numbers(images, orientations, plan, rows, scaled_decode=scaled_decode), out.device)
-    matrices = _to_device(plan.matrix.reshape(-1, 6).astype(np.float32), out.device)
+    places = np.concatenate([plan.matrix.reshape(-1, 6), plan.limits], axis=1).astype(np.float32)
+    positions = _to_device(places, out.device)
     mean, std = _AS_THEY_ARE if normalisation is None else normalisation
     mean, std = (*mean, 0.0, 0.0)[:3], (*std, 1.0, 1.0)[:3]
     grid = (len(images), -(-height * width // _BLOCK))
     kernel.warp[grid](
-        numbers, matrices, out, width, height, float(fill_value), *mean, *std, CHANNELS=channels, BLOCK=_BLOCK
+        numbers, positions, out, width, height, float(fill_value), *mean, *std, CHANNELS=channels, BLOCK=_BLOCK
     )
-    return [numbers, matrices]
+    return [numbers, positions]
 
 
 def _numbers(
@@ -67,7 +68,7 @@ def _numbers(
     *,
     scaled_decode: bool,
 ) -> NDArray[np.int64]:
-    """(n, kernel.COLUMNS): everything that the kernel reads of each image but the matrix."""
+    """(n, kernel.COLUMNS): everything that the kernel reads of each image as a whole number."""
     from imclass.images.gpu import kernel
 
     numbers = np.zeros((len(images), kernel.COLUMNS.value), np.int64)
@@ -86,10 +87,7 @@ def _numbers(
         (kernel.RESIZED_HEIGHT, plan.resized.height),
         (kernel.LEFT, plan.left),
         (kernel.TOP, plan.top),
-        (kernel.CANVAS_WIDTH, plan.canvas.width),
-        (kernel.CANVAS_HEIGHT, plan.canvas.height),
         (kernel.IS_SHIFT, plan.is_shift),
-        (kernel.REPEATS_EDGE, plan.repeats_edge),
         (kernel.ON_GRID, plan.on_grid),
         (kernel.OUTPUT_ROW, rows),
     ]
