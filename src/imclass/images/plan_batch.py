@@ -11,7 +11,7 @@ The geometry is told in two halves, because they are sampled differently at thei
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
 
     def differ_from(self, other: "Sizes") -> NDArray[np.bool_]:
         """(n,) which sizes are not the same."""
-        return (self.width != other.width) | (self.height != other.height)
+        return np.asarray((self.width != other.width) | (self.height != other.height))
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,10 @@ class BatchPlan:
 
     def taken(self, chosen: Integers) -> "BatchPlan":
         """The plan of some of the images."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self)}
-        return BatchPlan(
-            **{
-                name: Sizes(part.width[chosen], part.height[chosen]) if isinstance(part, Sizes) else part[chosen]
-                for name, part in parts.items()
-            }
-        )
+        parts: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
+        for name, part in parts.items():
+            parts[name] = Sizes(*(side[chosen] for side in part)) if isinstance(part, Sizes) else part[chosen]
+        return BatchPlan(**parts)
 
 
 def plan_batch(
@@ -204,7 +201,7 @@ def _to_warped(uniforms: Floats, steps: list[Sizes], output: Size, augmentation:
     is_mirrored = augmentation.random_mirror & (uniforms[:, draws.MIRROR] < 0.5)
     scale_x = np.where(is_mirrored, -1.0, 1.0)
     scale_y = np.ones_like(scale_x)
-    move_x = shift_x + np.where(is_mirrored, output.width - 1.0, 0.0)
+    move_x = (shift_x + np.where(is_mirrored, output.width - 1.0, 0.0)).astype(np.float64)
     move_y = shift_y.astype(np.float64)
     for after, before in zip(reversed(steps[1:]), reversed(steps[:-1]), strict=True):
         step_x, step_y = before.width / after.width, before.height / after.height

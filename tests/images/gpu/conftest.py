@@ -12,8 +12,12 @@ import pytest
 import simplejpeg
 import torch
 
+from imclass.images.gpu import warp
+
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+BLOCK = 2048  # pixels a program: the interpreter is fastest with few programs
 
 REFUSED = b"refused by the decoder"
 
@@ -37,6 +41,12 @@ class LibjpegDecoder:
     def _decode(self, image: bytes, channels: int) -> torch.Tensor:
         pixels = simplejpeg.decode_jpeg(image, "GRAY" if channels == 1 else "RGB", fastdct=False, fastupsample=False)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+@pytest.fixture(autouse=True)
+def few_programs(monkeypatch) -> None:
+    if "TRITON_INTERPRET" in os.environ:
+        monkeypatch.setattr(warp, "_BLOCK", BLOCK)
 
 
 @pytest.fixture

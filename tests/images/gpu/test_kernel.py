@@ -13,12 +13,12 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from imclass.images.gpu import kernel
+from imclass.images.gpu import kernel, warp
 
 pointers = {"numbers": "*i64", "positions": "*fp32", "out": "*" + sys.argv[1]}
 numbers = {"width": "i32", "height": "i32", "fill": "fp32"}
 numbers |= {f"{name}_{channel}": "fp32" for name in ("mean", "std") for channel in range(3)}
-constants = {"CHANNELS": int(sys.argv[2]), "BLOCK": 512}
+constants = {"CHANNELS": int(sys.argv[2]), "BLOCK": warp._BLOCK}
 signature = pointers | numbers | dict.fromkeys(constants, "constexpr")
 source = ASTSource(fn=kernel.warp, signature=signature, constexprs=constants)
 compiled = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[3]), 32))

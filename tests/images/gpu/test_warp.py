@@ -110,8 +110,10 @@ def test_golden_without_randomness(augment_images, golden, name: str) -> None:
     turned = [torch.from_numpy(image).permute(2, 0, 1) for image in images]  # channels last in memory
     result = executed(turned, together(plans), preprocessing, scaled_decode=False, **options).transpose(0, 3, 1, 2)
     difference = np.abs(result - expected) * (57.0 if options else 1.0)
-    assert difference.mean() < 0.6
-    assert np.percentile(difference, 99) < 3.5
+    for of_image, layout in zip(difference, layouts, strict=True):
+        is_smoothed_twice = len(layout.enlargements) == 2
+        assert of_image.mean() < (2.0 if is_smoothed_twice else 0.3)
+        assert of_image.max() < (48 if is_smoothed_twice else 3.5)
 
 
 @pytest.mark.parametrize(

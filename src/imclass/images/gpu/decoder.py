@@ -89,7 +89,7 @@ def _as_tensors(images: Sequence[bytes]) -> tuple[torch.Tensor, ...]:
     if not images:
         return ()
     together = np.concatenate([np.frombuffer(image, np.uint8) for image in images])
-    return torch.from_numpy(together).split([len(image) for image in images])
+    return torch.split(torch.from_numpy(together), [len(image) for image in images])
 
 
 def _is_fatal(problem: RuntimeError) -> bool:

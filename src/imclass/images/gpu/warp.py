@@ -10,7 +10,7 @@ from imclass.images.decode import SCALE_DIVISORS
 from imclass.images.plan_batch import BatchPlan
 from imclass.images.preprocess import SMALL_IMAGE_PIXELS
 
-_BLOCK = 512  # pixels a program
+_BLOCK = 256  # pixels a program: two a thread, which all fit in its registers
 
 _AS_THEY_ARE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
