@@ -155,3 +155,43 @@ def test_any_bytes_give_a_size_or_an_image_error(tail: bytes, start: bytes) -> N
     with contextlib.suppress(ImageError):
         width, height = dimensions(start + tail)
         assert 0 < width * height <= MAX_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "expected"),
+    [
+        ({}, "RGB", True),
+        ({"subsampling": 0}, "RGB", True),
+        ({"subsampling": 1}, "RGB", True),
+        ({}, "L", True),
+        ({"progressive": True}, "RGB", False),
+        ({}, "CMYK", False),
+        ({"keep_rgb": True}, "RGB", False),
+    ],
+)
+def test_usual_jpegs(smooth, jpeg, options, mode: str, expected: bool) -> None:
+    data = jpeg(Image.fromarray(smooth(0, 40, 50)).convert(mode), **options)
+    assert read_header(data).is_usual_jpeg == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        segment(0xC0, struct.pack(">BHHB", 12, 30, 40, 1) + bytes.fromhex("011100")),  # 12 bits
+        segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 3) + bytes.fromhex("014100021100031100")),  # 4:1:1
+        segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 3) + bytes.fromhex("521100471100421100")),  # R, G, B
+        segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 3)),  # cut off
+        segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 2) + bytes.fromhex("011100021100")),
+        segment(0xC3, struct.pack(">BHHB", 8, 30, 40, 1) + bytes.fromhex("011100")),  # lossless
+    ],
+)
+def test_unusual_frames(odd: bytes) -> None:
+    assert not read_header(jpeg_header(odd)).is_usual_jpeg
+
+
+def test_adobe_rgb_is_unusual() -> None:
+    usual = segment(0xC0, struct.pack(">BHHB", 8, 30, 40, 3) + bytes.fromhex("012200021101031101"))
+    assert read_header(jpeg_header(usual)).is_usual_jpeg
+    for transform, expected in ((0, False), (1, True)):
+        adobe = segment(0xEE, b"Adobe" + bytes([0, 100, 0, 0, 0, 0, transform]))
+        assert read_header(jpeg_header(adobe, usual)).is_usual_jpeg == expected

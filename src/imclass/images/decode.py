@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imclass.errors import ImageError
 from imclass.images.header import ImageHeader, png_is_complete, read_header
 
-_SCALE_DIVISORS = (8, 4, 2)  # libjpeg-turbo's other scales (7/8, 5/8 ...) are slower than no scaling at all
+SCALE_DIVISORS = (8, 4, 2)  # libjpeg-turbo's other scales (7/8, 5/8 ...) are slower than no scaling at all
 
 # Stray bytes between header segments, and rare chroma subsampling such as 4x2: TurboJPEG stops at these even when it is
 # not strict. The plain libjpeg interface, which OpenCV uses, decodes them.
@@ -57,7 +57,7 @@ def _stored_size(header: ImageHeader, at_least: tuple[int, int] | None) -> tuple
     height, width = header.stored_height, header.stored_width
     if at_least is not None:
         least_height, least_width = reversed(at_least) if header.is_transposed else at_least
-        for divisor in _SCALE_DIVISORS:
+        for divisor in SCALE_DIVISORS:
             scaled_height, scaled_width = -(-height // divisor), -(-width // divisor)
             if scaled_height >= least_height and scaled_width >= least_width:
                 return scaled_height, scaled_width

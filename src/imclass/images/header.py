@@ -4,7 +4,9 @@ JPEG, big-endian:
 
     FF D8                                   start of image
     FF <marker> <length:2> <length - 2 bytes>   one segment, repeated
-        C0..CF without C4, C8, CC           frame: precision:1 height:2 width:2 components:1 ...
+        C0..CF without C4, C8, CC           frame: precision:1 height:2 width:2 components:1, then for each component
+                                            id:1 sampling:1 (across << 4 | down) quantisation table:1
+        EE                                  "Adobe" version:2 flags:4 colour transform:1 (0 = the components are RGB)
         E1                                  "Exif" 00 00, then a TIFF block (below)
         DA                                  start of scan: the compressed data follow, the header ends here
     FF D9                                   end of image
@@ -23,7 +25,7 @@ PNG, big-endian:
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from imclass.errors import ImageError
@@ -39,7 +41,9 @@ _LONGEST_REMEMBERED = 4096  # bytes; long headers hold what differs from photogr
 _MAX_STEPS = 10_000  # markers, fill bytes and stray bytes of a JPEG header together
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-_EXIF, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xD9, 0xDA
+_EXIF, _ADOBE, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xEE, 0xD9, 0xDA
+_BASELINE = 0xC0
+_USUAL_SAMPLINGS = frozenset({b"\x11\x11\x11", b"\x21\x11\x11", b"\x12\x11\x11", b"\x22\x11\x11"})  # 444 422 440 420
 _ORIENTATION_TAG, _TIFF_SHORT = 0x0112, 3
 
 _OTHER_FORMATS = (
@@ -71,6 +75,7 @@ class ImageHeader:
         components: colour components a pixel (JPEG: 1, 3 or 4); 0 for PNG, where the decoder finds out.
         orientation: EXIF orientation 1..8, 1 = as stored. A damaged EXIF block counts as none, as in every viewer.
             PNG is always 1: the original does not look at EXIF there.
+        is_usual_jpeg: a baseline JPEG of 8 bits, grey or YCbCr with the usual subsamplings, as nearly all are.
     """
 
     format: Literal["jpeg", "png"]
@@ -78,6 +83,7 @@ class ImageHeader:
     stored_height: int
     components: int
     orientation: int
+    is_usual_jpeg: bool = field(default=False, compare=False)
 
     @property
     def is_transposed(self) -> bool:
@@ -152,6 +158,7 @@ def _looks_like(data: bytes) -> str:
 def _jpeg_header(data: bytes) -> ImageHeader:
     frame: tuple[int, int, int] | None = None
     orientation = 1
+    is_usual, is_rgb = False, False
     position = 2
     for _ in range(_MAX_STEPS):
         marker_at = data.find(b"\xff", position)
@@ -170,12 +177,15 @@ def _jpeg_header(data: bytes) -> ImageHeader:
         body = data[marker_at + 4 : position]
         if marker in _FRAME_MARKERS and frame is None:
             frame = _frame(body, marker_at)
+            is_usual = marker == _BASELINE and _is_usual(body)
         elif marker == _EXIF and body.startswith(b"Exif\x00\x00") and orientation == 1:
             orientation = _orientation(body[6:])
+        elif marker == _ADOBE and body.startswith(b"Adobe"):
+            is_rgb = body[11:12] == b"\x00"
     if frame is None:
         raise ImageError("the JPEG has no frame header before its image data")
     width, height, components = frame
-    return ImageHeader("jpeg", width, height, components, orientation)
+    return ImageHeader("jpeg", width, height, components, orientation, is_usual and not (is_rgb and components == 3))
 
 
 class _LastJpeg:
@@ -211,6 +221,16 @@ def _frame(body: bytes, marker_at: int) -> tuple[int, int, int]:
         raise ImageError(f"the JPEG frame header at byte {marker_at} is too short")
     _, height, width, components = struct.unpack_from(">BHHB", body)
     return width, height, components
+
+
+def _is_usual(body: bytes) -> bool:
+    """Whether a frame has 8 bits, and one component, or three that are surely YCbCr, in a usual subsampling."""
+    components = body[5]
+    if body[0] != 8 or len(body) < 6 + 3 * components:
+        return False
+    if components == 1:
+        return True
+    return components == 3 and body[6:15:3] == b"\x01\x02\x03" and body[7:15:3] in _USUAL_SAMPLINGS
 
 
 def _orientation(tiff: bytes) -> int:

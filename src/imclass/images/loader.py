@@ -1,13 +1,13 @@
 """Feeds a device with batches of images, decoded ahead of their use on threads.
 
-Batches come in the order of the requests and hold the same pixels for any number of threads.
+Batches come in the order of the requests and hold the same pixels for any number of threads. Where a GPU decodes a part
+of them, the speeds measured decide which; its levels differ from the CPU's by rounding (docs/pixels.md).
 """
 
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -22,99 +22,24 @@ from imclass.data.pipe import PipeChannel
 from imclass.data.source import ArrivedSamples, Source
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
+from imclass.images.batch import Batch, ChosenSamples, Pending, Request, indices_of
 from imclass.images.decoded_set import DecodedSet, decode_set
 from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
+from imclass.images.gpu.decoder import HardwareDecoder
+from imclass.images.gpu.feed import DeviceBatch, Hardware, HardwareFeed
+from imclass.images.gpu.opening import DecoderChoice, open_hardware, wants_hardware
 from imclass.images.header import read_header
-from imclass.images.plan import Layout, lay_out, plan_cuts, plan_image
+from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 from imclass.images.workers import Workers, thread_count
 
-Request = tuple[NDArray[np.int64], NDArray[np.int64]] | ArrivedSamples
-"""Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0; or, of a pipe, the
-samples themselves."""
+__all__ = ["Batch", "Loader", "Request"]
 
 _BATCHES_AHEAD = 4
 _MOST_IMAGES_A_TASK = 16
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The readable images of a request.
-
-    Attributes:
-        images: (n, C, H, W) uint8 on the loader's device, channels_last in memory; RGB or grey, 0..255.
-        labels: (n, L) float32 on the loader's device.
-        indices: (n,) int64, place of each in the source.
-        planned: number of samples asked for; planned - n were unreadable. n may be 0.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    indices: NDArray[np.int64]
-    planned: int
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`."""
-
-    source: Source
-    indices: NDArray[np.int64]
-    passes: NDArray[np.int64]
-
-    @property
-    def labels(self) -> NDArray[np.float32]:
-        """(n, L) float32."""
-        return self.source.labels[self.indices]
-
-    def image(self, row: int) -> bytes:
-        """The encoded image of a sample."""
-        return self.source[int(self.indices[row])].image
-
-    def key(self, row: int) -> str:
-        """The name of a sample."""
-        return self.source.key(int(self.indices[row]))
-
-
-def _indices_of(request: Request) -> NDArray[np.int64]:
-    return request.indices if isinstance(request, ArrivedSamples) else request[0]
-
-
-@dataclass
-class _Pending:
-    """A batch on its way.
-
-    Attributes:
-        samples: the `planned` samples asked for.
-        rows: (planned, COLUMNS) uniforms; None without augmentation.
-        pixels: (planned, H, W, C) uint8 on the CPU, page-locked when the device is a GPU; filled by tasks.
-        tasks: what fills it.
-        failures: why, by row, for images that cannot be read.
-        enlarged: (planned,) which images are smaller than image_shape.
-        copied: (images, labels) on the device, and the event that says that they have arrived.
-    """
-
-    samples: _Chosen | ArrivedSamples
-    rows: NDArray[np.float32] | None
-    pixels: torch.Tensor
-    enlarged: NDArray[np.bool_]
-    tasks: list[Future[None]] = field(default_factory=list)
-    failures: dict[int, ImageError] = field(default_factory=dict)
-    copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
-
-    @property
-    def is_decoded(self) -> bool:
-        return all(task.done() and task.exception() is None for task in self.tasks)
-
-    @property
-    def readable(self) -> NDArray[np.bool_]:
-        """(planned,) which rows hold an image."""
-        readable = np.ones(len(self.enlarged), np.bool_)
-        readable[list(self.failures)] = False
-        return readable
 
 
 class Loader:
@@ -135,6 +60,8 @@ class Loader:
         samples: length of a pass through a pipe; None where nobody knows it.
         scaled_decode: as in `preprocess`.
         stall_seconds: how long nothing may be decoded, while a batch is waited for, before the loader gives up.
+        decoder: what decodes JPEGs for a GPU; see `DecoderChoice`.
+        hardware_decoder: what "hardware" stands for; None = that of the GPU.
     """
 
     def __init__(
@@ -151,6 +78,8 @@ class Loader:
         samples: int | None = None,
         scaled_decode: bool = True,
         stall_seconds: float = 120.0,
+        decoder: DecoderChoice = "auto",
+        hardware_decoder: HardwareDecoder | None = None,
     ) -> None:
         self.source = source
         self.preprocessing = preprocessing
@@ -168,6 +97,10 @@ class Loader:
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
         self._has_tried_decoding = cache_bytes == 0
+        self._decoder: DecoderChoice = decoder
+        self._hardware_decoder = hardware_decoder
+        self._hardware: Hardware | None = None
+        self._has_tried_hardware = not wants_hardware(decoder, device, augments=augmentation is not None)
         self._copy_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._iterations: weakref.WeakSet[Generator[Batch]] = weakref.WeakSet()
         cv2.setNumThreads(0)
@@ -209,29 +142,53 @@ class Loader:
         self.close()
 
     def _iterate(self, requests: Iterator[Request]) -> Generator[Batch]:
-        # On a CPU that also trains, each moment in which a decoding thread takes a core from one of those that compute
-        # a layer together is waited for by all of them.
-        workers = Workers(self._threads, self._stall_seconds, in_background=self.device.type == "cpu")
-        try:
+        with ExitStack() as threads:
+            # On a CPU that also trains, each moment in which a decoding thread takes a core from one of those that
+            # compute a layer together is waited for by all of them.
+            workers = Workers(self._threads, self._stall_seconds, in_background=self.device.type == "cpu")
+            threads.callback(workers.close)
             self._decode_small_images(workers)
             if self._device_set is not None:
                 yield from self._deliver_from_device(requests, self._device_set)
                 return
+            feed = self._open_feed()
+            if feed is not None:
+                threads.callback(feed.close)
             if self._decoded is not None or isinstance(self.source, PipeChannel):
-                yield from self._deliver_all(requests, workers)
+                yield from self._deliver_all(requests, workers, feed)
                 return
-            with in_advance(self.source, requests, _indices_of) as announced:
-                yield from self._deliver_all(announced, workers)
-        finally:
-            workers.close()
+            with in_advance(self.source, requests, indices_of) as announced:
+                yield from self._deliver_all(announced, workers, feed)
 
-    def _deliver_all(self, requests: Iterator[Request], workers: Workers) -> Generator[Batch]:
-        ahead: deque[_Pending] = deque()
+    def _open_feed(self) -> HardwareFeed | None:
+        """What makes the batches of this iteration on the device, where that is possible and worth while."""
+        if self._decoded is not None:
+            return None
+        if not self._has_tried_hardware:
+            self._has_tried_hardware = True
+            self._hardware = open_hardware(self._decoder, self.device, self._threads, self._hardware_decoder)
+        if self._hardware is None:
+            return None
+        return HardwareFeed(
+            self._hardware,
+            self.preprocessing,
+            self.augmentation,
+            scaled_decode=self._scaled_decode,
+            threads=self._threads,
+            stall_seconds=self._stall_seconds,
+        )
+
+    def _deliver_all(
+        self, requests: Iterator[Request], workers: Workers, feed: HardwareFeed | None
+    ) -> Generator[Batch]:
+        ahead: deque[Pending] = deque()
         while True:
             while len(ahead) < _BATCHES_AHEAD and (request := next(requests, None)) is not None:
-                ahead.append(self._begin(request, workers))
+                ahead.append(self._begin(request, workers, feed))
             if not ahead:
                 return
+            if self._hardware is not None:
+                self._hardware.share.asked(is_ready=ahead[0].is_decoded)
             workers.wait(ahead[0].tasks)
             self._copy_decoded(ahead)
             yield self._deliver(ahead.popleft())
@@ -275,12 +232,12 @@ class Loader:
         assert not isinstance(request, ArrivedSamples), "the samples of a pipe have no place in a decoded set"
         return request
 
-    def _begin(self, request: Request, workers: Workers) -> _Pending:
-        samples = request if isinstance(request, ArrivedSamples) else _Chosen(self._random_access, *request)
+    def _begin(self, request: Request, workers: Workers, feed: HardwareFeed | None) -> Pending:
+        samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
         indices = samples.indices
         height, width = self.preprocessing.height, self.preprocessing.width
         shape = (len(indices), height, width, self.preprocessing.channels)
-        pending = _Pending(
+        pending = Pending(
             samples=samples,
             rows=None if self.augmentation is None else self._draws.rows(indices, samples.passes),
             pixels=torch.empty(shape, dtype=torch.uint8, pin_memory=self._copy_stream is not None),
@@ -290,13 +247,18 @@ class Loader:
             cut = partial(self._cut_batch, pending, self._decoded, self._plain_layout)
             pending.tasks.append(workers.submit(cut))
             return pending
+        if feed is not None:
+            fill_row = partial(self._fill_row, pending)
+            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, pending.failures)
+            pending.tasks += feed.begin(pending.on_device, workers)
+            return pending
         images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
         for start in range(0, len(indices), images_a_task):
             chosen = range(start, min(start + images_a_task, len(indices)))
             pending.tasks.append(workers.submit(partial(self._fill, pending, chosen)))
         return pending
 
-    def _cut_batch(self, pending: _Pending, decoded: DecodedSet, layout: Layout) -> None:
+    def _cut_batch(self, pending: Pending, decoded: DecodedSet, layout: Layout) -> None:
         """A whole batch at once, from decoded images that need no more than a cut and a mirror."""
         indices = pending.samples.indices
         cuts = plan_cuts(pending.rows, len(indices), layout, self.augmentation)
@@ -306,38 +268,53 @@ class Loader:
                 if index in decoded.unreadable:
                     pending.failures[row] = decoded.unreadable[index]
 
-    def _fill(self, pending: _Pending, chosen: range) -> None:
+    def _fill(self, pending: Pending, chosen: range) -> None:
         """Some rows of a batch, image by image."""
-        pixels = pending.pixels.numpy()
         for row in chosen:
-            uniforms = None if pending.rows is None else pending.rows[row]
+            if self._decoded is not None:
+                self._fill_from_decoded(pending, row, self._decoded)
+                continue
             try:
-                pending.enlarged[row] = self._image(pending.samples, row, uniforms, pixels[row])
+                data = pending.samples.image(row)
             except ImageError as problem:
                 pending.failures[row] = problem
+            else:
+                self._fill_row(pending, row, data)
 
-    def _image(
-        self,
-        samples: _Chosen | ArrivedSamples,
-        row: int,
-        uniforms: NDArray[np.float32] | None,
-        out: NDArray[np.uint8],
-    ) -> bool:
-        """Write one image of a batch to `out` (H, W, C); whether it was enlarged."""
-        if self._decoded is not None:
-            image = self._decoded.image(int(samples.indices[row]))
-            plan = plan_image(
-                uniforms, self._decoded.width, self._decoded.height, self.preprocessing, self.augmentation
+    def _fill_from_decoded(self, pending: Pending, row: int, decoded: DecodedSet) -> None:
+        """A row of a batch, from an image that is kept decoded."""
+        try:
+            image = decoded.image(int(pending.samples.indices[row]))
+        except ImageError as problem:
+            pending.failures[row] = problem
+            return
+        plan = self._plan(pending, row, decoded.width, decoded.height)
+        execute(image, plan, out=pending.pixels.numpy()[row])
+        pending.enlarged[row] = plan.layout.is_enlarged
+
+    def _fill_row(self, pending: Pending, row: int, data: bytes) -> None:
+        """A row of a batch, from an encoded image."""
+        try:
+            header = read_header(data)
+            plan = self._plan(pending, row, header.width, header.height)
+            carry_out(
+                data,
+                header,
+                plan,
+                self.preprocessing.channels,
+                scaled_decode=self._scaled_decode,
+                out=pending.pixels.numpy()[row],
             )
-            execute(image, plan, out=out)
-            return plan.layout.is_enlarged
-        data = samples.image(row)
-        header = read_header(data)
-        plan = plan_image(uniforms, header.width, header.height, self.preprocessing, self.augmentation)
-        carry_out(data, header, plan, self.preprocessing.channels, scaled_decode=self._scaled_decode, out=out)
-        return plan.layout.is_enlarged
+        except ImageError as problem:
+            pending.failures[row] = problem
+        else:
+            pending.enlarged[row] = plan.layout.is_enlarged
 
-    def _copy_decoded(self, ahead: deque[_Pending]) -> None:
+    def _plan(self, pending: Pending, row: int, width: int, height: int) -> ImagePlan:
+        uniforms = None if pending.rows is None else pending.rows[row]
+        return plan_image(uniforms, width, height, self.preprocessing, self.augmentation)
+
+    def _copy_decoded(self, ahead: deque[Pending]) -> None:
         """Start the copy to the device of all batches that are decoded, in order and before they are asked for."""
         for pending in ahead:
             if not pending.is_decoded:
@@ -345,9 +322,11 @@ class Loader:
             if pending.copied is None:
                 pending.copied = self._copy(pending)
 
-    def _copy(self, pending: _Pending) -> tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]:
+    def _copy(self, pending: Pending) -> tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]:
         readable = pending.readable
         labels = torch.from_numpy(np.ascontiguousarray(pending.samples.labels[readable], np.float32))
+        if pending.on_device is not None:
+            return self._complete(pending.on_device, pending, labels)
         pixels = pending.pixels if readable.all() else pending.pixels[torch.from_numpy(readable)]
         images = pixels.permute(0, 3, 1, 2)
         if self._copy_stream is None:
@@ -359,7 +338,27 @@ class Loader:
             )
             return *copied, self._copy_stream.record_event()
 
-    def _deliver(self, pending: _Pending) -> Batch:
+    def _complete(
+        self, made: DeviceBatch, pending: Pending, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None]:
+        """Add the CPU's rows to a batch that was made on the device."""
+        pixels, stream = made.pixels, self._copy_stream
+        assert pixels is not None
+        pending.enlarged[made.rows] = made.enlarged
+        with nullcontext() if stream is None else torch.cuda.stream(stream):
+            if stream is not None and made.finished is not None:
+                stream.wait_event(made.finished)
+                pixels.record_stream(stream)
+                labels = labels.pin_memory()
+            for rows in made.rows_of_cpu():
+                pixels[rows].copy_(pending.pixels[rows], non_blocking=True)
+            if pending.failures:
+                readable = torch.from_numpy(np.flatnonzero(pending.readable))
+                pixels = pixels[readable.to(self.device, non_blocking=True)]
+            labels = labels.to(self.device, non_blocking=True)
+            return pixels.permute(0, 3, 1, 2), labels, stream.record_event() if stream is not None else None
+
+    def _deliver(self, pending: Pending) -> Batch:
         self._report([(pending.samples.key(row), pending.failures[row]) for row in sorted(pending.failures)])
         indices = pending.samples.indices
         self._remember_enlarged(indices[pending.enlarged])

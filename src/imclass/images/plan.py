@@ -18,7 +18,7 @@ from imclass.images import draws
 from imclass.images.header import MAX_PIXELS
 from imclass.images.settings import Augmentation, Preprocessing
 
-_LONGEST_WARPED_SIDE = 32_766  # OpenCV holds the coordinates of a warp in 16 bits
+LONGEST_WARPED_SIDE = 32_766  # OpenCV holds the coordinates of a warp in 16 bits
 
 
 class Size(NamedTuple):
@@ -298,14 +298,18 @@ def _resize(source: Size, preprocessing: Preprocessing) -> tuple[Size, Border]:
     if preprocessing.resize_mode == "crop":
         resized = source if preprocessing.resize is None else _with_shorter_side(source, preprocessing.resize)
         return resized, no_border
-    canvas = Size(preprocessing.width, preprocessing.height)
-    if preprocessing.resize is not None:
-        canvas = _with_shorter_side(canvas, preprocessing.resize)
+    canvas = fixed_canvas(preprocessing)
     if preprocessing.resize_mode == "stretch":
         return canvas, no_border
     fitted = _fitted(source, canvas)
     top, left = (canvas.height - fitted.height) // 2, (canvas.width - fitted.width) // 2
     return fitted, Border(top, canvas.height - fitted.height - top, left, canvas.width - fitted.width - left)
+
+
+def fixed_canvas(preprocessing: Preprocessing) -> Size:
+    """Size of every image after the resize and its border, in resize_mode "stretch" and "pad"."""
+    canvas = Size(preprocessing.width, preprocessing.height)
+    return canvas if preprocessing.resize is None else _with_shorter_side(canvas, preprocessing.resize)
 
 
 def _with_shorter_side(size: Size, length: int) -> Size:
@@ -339,7 +343,7 @@ def _enlargements(size: Size, output: Size) -> tuple[Size, ...]:
 def _refuse_huge(source: Size, sizes: list[Size], *, is_warped: bool) -> None:
     most_pixels = max(size.width * size.height for size in sizes)
     longest = max(max(size) for size in sizes)
-    if most_pixels > MAX_PIXELS or (is_warped and longest > _LONGEST_WARPED_SIDE):
+    if most_pixels > MAX_PIXELS or (is_warped and longest > LONGEST_WARPED_SIDE):
         raise ImageError(
             f"{source.width}x{source.height} pixels are too long and thin: enlarged to the size that is asked for, "
             f"the longer side would have {longest:,} pixels",

@@ -87,6 +87,7 @@ class Workers:
             future, task = item
             if self._is_closing.is_set():
                 future.cancel()
+                future.set_running_or_notify_cancel()  # wakes tasks of other threads that wait for this one
                 continue
             try:
                 task()

@@ -1,0 +1,96 @@
+"""A batch: as it is asked for, while it is made, and as it is delivered."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imclass.data.source import ArrivedSamples, Source
+from imclass.errors import ImageError
+from imclass.images.gpu.feed import DeviceBatch
+
+Request = tuple[NDArray[np.int64], NDArray[np.int64]] | ArrivedSamples
+"""Samples of a batch: indices (n,) and, for each, the number of the pass through the data, from 0; or, of a pipe, the
+samples themselves."""
+
+
+def indices_of(request: Request) -> NDArray[np.int64]:
+    """(n,) int64, the samples of a request by their numbers."""
+    return request.indices if isinstance(request, ArrivedSamples) else request[0]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The readable images of a request.
+
+    Attributes:
+        images: (n, C, H, W) uint8 on the loader's device, channels_last in memory; RGB or grey, 0..255.
+        labels: (n, L) float32 on the loader's device.
+        indices: (n,) int64, place of each in the source.
+        planned: number of samples asked for; planned - n were unreadable. n may be 0.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: NDArray[np.int64]
+    planned: int
+
+
+@dataclass(frozen=True)
+class ChosenSamples:
+    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`."""
+
+    source: Source
+    indices: NDArray[np.int64]
+    passes: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(n, L) float32."""
+        return self.source.labels[self.indices]
+
+    def image(self, row: int) -> bytes:
+        """The encoded image of a sample."""
+        return self.source[int(self.indices[row])].image
+
+    def key(self, row: int) -> str:
+        """The name of a sample."""
+        return self.source.key(int(self.indices[row]))
+
+
+@dataclass
+class Pending:
+    """A batch on its way.
+
+    Attributes:
+        samples: the `planned` samples asked for.
+        rows: (planned, COLUMNS) uniforms; None without augmentation.
+        pixels: (planned, H, W, C) uint8 on the CPU, page-locked when the device is a GPU; filled by tasks.
+        tasks: what fills it.
+        failures: why, by row, for images that cannot be read.
+        enlarged: (planned,) which images are smaller than image_shape.
+        on_device: what the hardware decoder does of it; None where the CPU does all.
+        copied: (images, labels) on the device, and the event that says that they have arrived.
+    """
+
+    samples: ChosenSamples | ArrivedSamples
+    rows: NDArray[np.float32] | None
+    pixels: torch.Tensor
+    enlarged: NDArray[np.bool_]
+    tasks: list[Future[None]] = field(default_factory=list)
+    failures: dict[int, ImageError] = field(default_factory=dict)
+    on_device: DeviceBatch | None = None
+    copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
+
+    @property
+    def is_decoded(self) -> bool:
+        return all(task.done() and task.exception() is None for task in self.tasks)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """(planned,) which rows hold an image."""
+        readable = np.ones(len(self.enlarged), np.bool_)
+        readable[list(self.failures)] = False
+        return readable

@@ -1,0 +1,98 @@
+"""JPEGs to levels on the GPU, through nvJPEG as torchvision binds it.
+
+NVIDIA's datacenter GPUs have an engine for this, which leaves the multiprocessors to the training; on others nvJPEG
+decodes on them. torchcodec's decoder is not used: at the time of writing it is in no release.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from imclass.images.header import ImageHeader, is_cut_off
+from imclass.images.preprocess import SMALL_IMAGE_PIXELS
+
+
+class HardwareDecoder(Protocol):
+    """Decodes JPEGs on a device. It is called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """What decodes, for a log line."""
+        ...
+
+    def decode(self, images: Sequence[bytes], channels: int) -> list[torch.Tensor | None]:
+        """Decode JPEGs that `suits_hardware`.
+
+        Args:
+            images: the encoded images.
+            channels: 3 for RGB, 1 for grey.
+
+        Returns:
+            For each image (C, H, W) uint8 on the device, as stored (EXIF orientation not applied), which the current
+            stream may use; None for those that the decoder refuses.
+        """
+        ...
+
+
+def suits_hardware(data: bytes, header: ImageHeader) -> bool:
+    """Whether an image is left to a hardware decoder; all others are decoded on the CPU.
+
+    The engine knows baseline JPEGs only, has no word for a missing end, and does not tell RGB from YCbCr as libjpeg
+    does. Of a small image the CPU is done before it has reached the device.
+    """
+    is_large = header.stored_width * header.stored_height > SMALL_IMAGE_PIXELS
+    return header.is_usual_jpeg and is_large and not is_cut_off(data)
+
+
+class NvjpegDecoder:
+    """`HardwareDecoder` of a CUDA device.
+
+    Raises:
+        ImportError: torchvision is not installed, or not for this torch.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        torchvision = importlib.import_module("torchvision")
+        self._io = importlib.import_module("torchvision.io")
+        self.name = f"{torch.cuda.get_device_name(device)} (nvJPEG of torchvision {torchvision.__version__})"
+
+    def decode(self, images: Sequence[bytes], channels: int) -> list[torch.Tensor | None]:
+        """As `HardwareDecoder.decode`.
+
+        torchvision allocates the results on the current stream but writes them from one of its own, without waiting.
+        What this stream still uses must therefore be kept allocated until it is done (`HardwareFeed` does so).
+        """
+        mode = self._io.ImageReadMode.GRAY if channels == 1 else self._io.ImageReadMode.RGB
+        return self._decode(_as_tensors(images), mode)
+
+    def _decode(self, encoded: Sequence[torch.Tensor], mode: object) -> list[torch.Tensor | None]:
+        """One image that nvJPEG refuses makes it refuse the whole list, so the halves are tried apart."""
+        if not encoded:
+            return []
+        try:
+            return list(self._io.decode_jpeg(list(encoded), mode=mode, device=self._device))
+        except RuntimeError as problem:
+            if _is_fatal(problem):
+                raise
+        if len(encoded) == 1:
+            return [None]
+        middle = len(encoded) // 2
+        return self._decode(encoded[:middle], mode) + self._decode(encoded[middle:], mode)
+
+
+def _as_tensors(images: Sequence[bytes]) -> tuple[torch.Tensor, ...]:
+    """The images as uint8 tensors, in one copy."""
+    if not images:
+        return ()
+    together = np.concatenate([np.frombuffer(image, np.uint8) for image in images])
+    return torch.split(torch.from_numpy(together), [len(image) for image in images])
+
+
+def _is_fatal(problem: RuntimeError) -> bool:
+    """Whether the device is at fault, not the image. torchvision gives all its errors one type."""
+    text = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError) or "out of memory" in text or "cuda error" in text

@@ -1,0 +1,103 @@
+"""Finds out whether JPEGs can be decoded and augmented on a device, by doing it once.
+
+Drivers, torchvision and Triton come in many combinations. One image that is made for the purpose goes through all of
+it and is compared with the CPU's result, so that what does not work here is a line in the log, not a failed run.
+"""
+
+import logging
+from typing import Literal
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+
+from imclass.errors import UserError
+from imclass.images.gpu.decoder import HardwareDecoder, NvjpegDecoder
+from imclass.images.gpu.feed import Hardware
+from imclass.images.gpu.share import DecodeShare
+from imclass.images.gpu.warp import execute_batch
+from imclass.images.plan_batch import plan_batch
+from imclass.images.preprocess import preprocess
+from imclass.images.settings import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+DecoderChoice = Literal["auto", "cpu", "hardware"]
+"""What decodes for a loader on a GPU.
+
+    auto        training: the hardware decoder, helped by the CPU threads; validation: the CPU threads, so that its
+                pixels are those of prediction and serving, bit for bit
+    cpu         the CPU threads
+    hardware    the hardware decoder alone, all JPEGs that suit it, so that the pixels do not depend on measured speeds
+"""
+
+_TOLERANCE = 4.0  # levels, on average; a wrong size, turn or colour gives more than 20
+
+
+def wants_hardware(choice: DecoderChoice, device: torch.device, *, augments: bool) -> bool:
+    """Whether a loader that was given this choice asks for the hardware decoder.
+
+    Raises:
+        ValueError: the choice is none of `DecoderChoice`.
+    """
+    if choice not in ("auto", "cpu", "hardware"):
+        raise ValueError(f"decoder must be auto, cpu or hardware, not {choice!r}")
+    return choice == "hardware" or (choice == "auto" and device.type == "cuda" and augments)
+
+
+def open_hardware(
+    choice: DecoderChoice, device: torch.device, threads: int, decoder: HardwareDecoder | None = None
+) -> Hardware | None:
+    """The hardware decoder of a device, tried out; None, and a line in the log, where `auto` finds that it fails.
+
+    Args:
+        threads: CPU threads that `auto` may give a share of the work.
+        decoder: what to decode with; None = nvJPEG.
+
+    Raises:
+        UserError: `hardware` was asked for, and it cannot be had.
+    """
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+    helpers = threads if choice == "auto" else 0
+    try:
+        opened = decoder or NvjpegDecoder(device)
+        hardware = Hardware(opened, device, stream, DecodeShare(helpers))
+        difference = trial(hardware)
+    except Exception as problem:  # noqa: BLE001  (anything can be wrong with a driver; it is logged or raised below)
+        reason = f"{type(problem).__name__}: {problem}"
+    else:
+        if difference <= _TOLERANCE:
+            logger.info("JPEGs are decoded on %s%s", opened.name, f" and {helpers} threads" if helpers else "")
+            return hardware
+        reason = f"its pixels differ from the CPU's by {difference:.1f} levels on average"
+    if choice == "hardware":
+        raise UserError(
+            f"JPEGs cannot be decoded on {device}: {reason}",
+            where="decoder",
+            fix="Install torchvision and Triton builds that fit this torch and driver, or choose auto or cpu.",
+        )
+    logger.warning("JPEGs are decoded on %d CPU threads, not on the GPU. %s", threads, reason)
+    return None
+
+
+def trial(hardware: Hardware) -> float:
+    """Mean absolute difference in levels between this hardware's and the CPU's result for one image."""
+    preprocessing = Preprocessing((3, 96, 96), 120)
+    data = simplejpeg.encode_jpeg(_picture(224, 160), quality=95, colorspace="RGB", colorsubsampling="420")
+    with hardware.on_stream():
+        [decoded] = hardware.decoder.decode([data], 3)
+        if decoded is None:
+            raise RuntimeError("it refused a plain JPEG")
+        out = torch.empty((1, 96, 96, 3), dtype=torch.uint8, device=hardware.device)
+        plan = plan_batch(None, np.array([224]), np.array([160]), preprocessing)
+        kept = execute_batch([decoded], np.ones(1, np.int64), plan, out, np.zeros(1, np.int64), fill_value=127)
+        result = out[0].cpu().numpy()  # which waits for the kernel
+    del kept
+    return float(np.abs(result.astype(np.int64) - preprocess(data, preprocessing)).mean())
+
+
+def _picture(width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8: three slopes, no two of them alike, so that no turn or exchange goes unseen."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return (255 * np.stack([x, y, (1 - x) * y], axis=-1)).astype(np.uint8)
