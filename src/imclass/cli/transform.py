@@ -77,7 +77,12 @@ def command(
         ),
     ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder for the results.", show_default=False, file_okay=False)
+        str,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="Folder for the results, or the s3:// or gs:// address of one in a bucket.",
+            show_default=False,
+        ),
     ],
     *,
     format: Annotated[
@@ -171,7 +176,8 @@ def command(
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder for what is needed to go on; without it a hidden one beside OUTPUT.",
+            help="Folder for what is needed to go on; without it a hidden one beside OUTPUT, or one in the cache when "
+            "OUTPUT is in a bucket.",
             rich_help_panel=_RUNNING,
         ),
     ] = None,
@@ -217,7 +223,7 @@ def command(
     request = Request(
         model=place(model),
         source=place(source),
-        output=output,
+        output=place(output),
         format=Format(format),
         accept=accept,
         split_type=None if split_type is None else SplitType(split_type),
@@ -310,7 +316,7 @@ class Progress:
             messages.note(f"{self._done} of {self._images} images, {rate:,.1f} images/s, {left:,.0f} s left")
 
 
-def _report(summary: "Summary", output: Path, quiet: bool) -> None:
+def _report(summary: "Summary", output: str, quiet: bool) -> None:
     from imclass.errors import listing
 
     if not messages.is_main_process():
