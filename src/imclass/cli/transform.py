@@ -117,6 +117,16 @@ def command(
             rich_help_panel=_RESULTS,
         ),
     ] = JoinSourceName.NONE,
+    output_filter: Annotated[
+        str,
+        typer.Option(
+            metavar="JSONPATH",
+            help="What to keep of a result, after the join, as SageMaker's OutputFilter: "
+            "$['source-ref','SageMakerOutput'], say.",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
+    ] = "$",
     failed: Annotated[
         Path | None,
         typer.Option(
@@ -143,6 +153,15 @@ def command(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    input_filter: Annotated[
+        str,
+        typer.Option(
+            metavar="JSONPATH",
+            help="What speaks of the image in a manifest's line, as SageMaker's InputFilter: $.picture.file, say.",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = "$",
     class_names: ClassNames = None,
     image_shape: ImageShape = None,
     num_shards: Annotated[
@@ -229,6 +248,8 @@ def command(
         split_type=None if split_type is None else SplitType(split_type),
         assemble_with=AssembleWith(assemble_with),
         join_source=JoinSource(join_source),
+        input_filter=input_filter,
+        output_filter=output_filter,
         image_root=place_or_none(image_root),
         image_attribute=image_attribute,
         class_names=names,

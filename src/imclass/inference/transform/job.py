@@ -74,6 +74,7 @@ def open_job(request: Request, *, local_rank: int = 0, restart: bool = False, to
         split_type=request.split_type,
         image_root=request.image_root,
         image_attribute=request.image_attribute,
+        input_filter=request.input_filter,
     )
     network = Network(request)
     if to_compute:
@@ -241,6 +242,8 @@ def _settings(request: Request, network: Network, folder: WorkFolder, destinatio
         "form": request.form.value,
         "assemble_with": request.assemble_with,
         "join_source": request.join_source,
+        "input_filter": request.input_filter,
+        "output_filter": request.output_filter,
         "backend": request.computing.backend,
         "precision": request.computing.precision,
     }

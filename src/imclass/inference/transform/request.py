@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from imclass.data.json_path import EVERYTHING, JsonPath
 from imclass.data.remote.addresses import is_remote, parse_address
 from imclass.data.remote.places import cache_folder
 from imclass.data.unlabelled import SplitType
@@ -70,6 +71,8 @@ class Request:
         split_type: what a file of the source is; None for what its form suggests.
         assemble_with: what follows each result, for `out`.
         join_source: what each result is joined with, for `out` and `jsonl`.
+        input_filter: path to what speaks of the image in a manifest's line; see `imclass.data.json_path`.
+        output_filter: path to what is kept of a result, after the join, for `out` and `jsonl`.
         image_root: folder that the paths of a list or manifest start from.
         image_attribute: name of the image attribute of a manifest.
         class_names: in the order of the class numbers, in place of the model's own.
@@ -91,6 +94,8 @@ class Request:
     split_type: SplitType | None = None
     assemble_with: AssembleWith = AssembleWith.NONE
     join_source: JoinSource = JoinSource.NONE
+    input_filter: str = EVERYTHING
+    output_filter: str = EVERYTHING
     image_root: str | Path | None = None
     image_attribute: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -106,11 +111,15 @@ class Request:
                 problems.append(f"accept chooses the content type of out and jsonl; {self.format} has columns")
             if self.join_source is JoinSource.INPUT:
                 problems.append(f"join_source Input is for out and jsonl; {self.format} has columns")
+            if self.output_filter != EVERYTHING:
+                problems.append(f"output_filter is for out and jsonl; {self.format} has columns")
         if self.assemble_with is AssembleWith.LINE and self.format is not Format.OUT:
             problems.append(f"assemble_with Line is for out; {self.format} says itself where a result ends")
         if self.computing.batch_size < 1:
             problems.append(f"batch_size {self.computing.batch_size} is below 1")
         problems += _output_problems(self.output)
+        problems += _path_problems("input_filter", self.input_filter)
+        problems += _path_problems("output_filter", self.output_filter)
         try:
             negotiate(self.accept, batch_transform=True)
         except RequestError as error:
@@ -133,6 +142,15 @@ class Request:
             return cache_folder().with_name("transform") / hashlib.sha256(address.encode()).hexdigest()[:16]
         output = Path(self.output).absolute()
         return output.with_name(f".{output.name}.transform")
+
+
+def _path_problems(name: str, expression: str) -> list[str]:
+    """Why a filter is none."""
+    try:
+        JsonPath(expression)
+    except DataError as error:
+        return [f"{name} {expression}, {error.what}. {error.fix}"]
+    return []
 
 
 def _output_problems(output: str | Path) -> list[str]:
