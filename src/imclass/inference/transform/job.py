@@ -87,7 +87,7 @@ def open_job(request: Request, *, local_rank: int = 0, restart: bool = False, to
         folder.clear()
     folder.claim(
         _settings(request, network, folder, destination),
-        lambda: [f"{request.output}/{name}" for name in destination.existing()],
+        lambda: [f"{str(request.output).rstrip('/')}/{name}" for name in destination.existing()],
     )
     with_objects = isinstance(destination, PutTogether) and request.format is Format.OUT
     objects = [each.images for each in images.objects] if with_objects and images.objects is not None else None
