@@ -121,8 +121,8 @@ def command(
         str,
         typer.Option(
             metavar="JSONPATH",
-            help="What to keep of a result, after the join, as SageMaker's OutputFilter: "
-            "$['source-ref','SageMakerOutput'], say.",
+            help="What to keep of a result, after the join, as SageMaker's OutputFilter, say "
+            '\'$["id","SageMakerOutput"]\'.',
             show_default=False,
             rich_help_panel=_RESULTS,
         ),
@@ -157,7 +157,7 @@ def command(
         str,
         typer.Option(
             metavar="JSONPATH",
-            help="What speaks of the image in a manifest's line, as SageMaker's InputFilter: $.picture.file, say.",
+            help="What speaks of the image in a manifest's line, as SageMaker's InputFilter, say '$.picture.file'.",
             show_default=False,
             rich_help_panel=_DATA,
         ),
