@@ -121,8 +121,7 @@ def command(
         str,
         typer.Option(
             metavar="JSONPATH",
-            help="What to keep of a result, after the join, as SageMaker's OutputFilter, say "
-            '\'$["id","SageMakerOutput"]\'.',
+            help="What to keep of a result, after the join, as SageMaker's OutputFilter, say '$.SageMakerOutput'.",
             show_default=False,
             rich_help_panel=_RESULTS,
         ),
