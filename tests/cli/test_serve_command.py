@@ -158,6 +158,22 @@ def test_sigterm_under_load_breaks_no_answer(server: ServerProcess) -> None:
     assert [answer for _, bad in results for answer in bad] == []
 
 
+def test_explanations_beyond_their_queue_are_refused(tmp_path: Path) -> None:
+    """While a batch holds up the model, one of three explanations has the only place."""
+    images = [base64.b64encode(encoded(seed)).decode() for seed in range(64)]
+    batch = request(json.dumps({"images": images}).encode(), "Content-Type: application/json")
+    question = request(encoded(), TYPE, path="/explain")
+    model = slow_model(tmp_path / "model.tar.gz")
+    options = ("--max-batch", 1, "--explain-queue-size", 1)
+    with as_process(tmp_path, model, *options) as server, ThreadPoolExecutor(4) as pool:
+        held_up = pool.submit(exchange, server.port, batch)
+        wait_for(lambda: queued_images(server) >= 48)
+        answers = list(pool.map(exchange, [server.port] * 3, [question] * 3))
+        assert held_up.result()[:12] == b"HTTP/1.1 200"
+    assert sorted(answer[:12] for answer in answers) == [b"HTTP/1.1 200", b"HTTP/1.1 503", b"HTTP/1.1 503"]
+    assert sum(b"1 explanations are waiting already" in answer for answer in answers) == 2
+
+
 def test_ctrl_c(server: ServerProcess) -> None:
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(30) == 130

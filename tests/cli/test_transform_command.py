@@ -83,6 +83,11 @@ def test_a_shard_says_what_others_have_to_do(model: Path, photos: Path, tmp_path
         (["--backend", "mxnet"], "there is no backend 'mxnet'"),
         (["--format", "csv", "--accept", "application/json"], "accept chooses the content type of out and jsonl"),
         (["--split-type", "RecordIO"], "no .rec files in this folder"),
+        (["--output-filter", "prediction"], "output_filter prediction, column 1: a path begins with $"),
+        (["--output-filter", "$..a"], "output_filter $..a, column 2: only children can be selected"),
+        (["--output-filter", "$.a"], "the output filter $.a does not fit the result: column 3: there is no member 'a'"),
+        (["--output-filter", "$.a", "--format", "csv"], "output_filter is for out and jsonl; csv has columns"),
+        (["--input-filter", "$.a"], "an input filter selects in the lines of a manifest; this is none"),
         (["--image-attribute", "source-ref"], "the name of an image attribute belongs to a manifest"),
     ],
 )

@@ -5,17 +5,21 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import openvino
 import pytest
+from openvino import opset13
 
 import imclass
+from imclass import artifact
 from imclass.errors import ArtifactError, DataError, UserError
 from imclass.images import Preprocessing
 from imclass.inference import quantisation, quantise
+from imclass.inference.exports.openvino_harm import by_harm
 from imclass.inference.exports.openvino_int8 import quantised
 from imclass.inference.exports.openvino_reader import open_openvino
 from imclass.inference.exports.program import Program
@@ -67,7 +71,7 @@ def test_half_is_calibrated_on_and_half_measured(done: quantisation.Quantisation
     assert done.float_accuracy == 1
     assert 0.5 < done.int8_accuracy <= 1
     assert done.accuracy_loss == pytest.approx(100 * (1 - done.int8_accuracy))
-    assert not done.first_and_last_in_float
+    assert (done.layers, done.layers_in_float) == (14 + 3, ())  # three shortcuts have a convolution
 
 
 def test_the_file_is_in_integers_and_describes_itself(done: quantisation.Quantisation, model: Path) -> None:
@@ -115,32 +119,53 @@ def test_a_loss_above_the_limit_leaves_nothing(
     model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real loss: activations calibrated on black images alone are cut off on all others."""
+    attempts: list[int] = []
+
+    def calibrated_on_black(program: Program, images: np.ndarray, *, in_float: Sequence[str] = ()) -> openvino.Model:
+        attempts.append(len(in_float))
+        return quantised(program, np.zeros_like(images), in_float=in_float)
+
     monkeypatch.setattr(quantisation, "quantised", calibrated_on_black)
     with pytest.raises(
-        ArtifactError, match=r"small\.xml: .* instead of 1\.0000: .* are lost, 0\.5 are allowed"
+        ArtifactError,
+        match=r"small\.xml: .* instead of 1\.0000: .* are lost, 0\.5 are allowed, also with 4 of 17 layers in float",
     ) as caught:
         quantise(model, tmp_path / "small.xml", pictures)
     assert "--max-accuracy-loss" in caught.value.fix
     assert list(tmp_path.iterdir()) == []
+    assert attempts == [0, 1, 2, 4]
 
 
-def calibrated_on_black(program: Program, images: np.ndarray, *, keep_first_and_last_in_float: bool) -> object:
-    return quantised(program, np.zeros_like(images), keep_first_and_last_in_float=keep_first_and_last_in_float)
-
-
-def test_the_first_and_the_last_layer_stay_in_float_when_that_saves_accuracy(
+def test_the_most_harmful_layers_stay_in_float_when_that_saves_accuracy(
     model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged_unless_kept(program: Program, images: np.ndarray, *, keep_first_and_last_in_float: bool) -> object:
-        shown = images if keep_first_and_last_in_float else np.zeros_like(images)
-        return quantised(program, shown, keep_first_and_last_in_float=keep_first_and_last_in_float)
+    def damaged_unless_two_are_kept(
+        program: Program, images: np.ndarray, *, in_float: Sequence[str] = ()
+    ) -> openvino.Model:
+        return quantised(program, images if len(in_float) >= 2 else np.zeros_like(images), in_float=in_float)
 
-    monkeypatch.setattr(quantisation, "quantised", damaged_unless_kept)
+    monkeypatch.setattr(quantisation, "quantised", damaged_unless_two_are_kept)
     result = quantise(model, tmp_path / "small.xml", pictures, max_accuracy_loss=25)
-    assert result.first_and_last_in_float
-    assert result.int8_accuracy >= 0.75
-    types = types_in(result.files[0])
-    assert (types[0], types[-1], types.count("i8") >= 12) == ("f32", "f32", True)
+    assert result.accuracy_loss <= 25
+    assert (len(result.layers_in_float), result.layers) == (2, 17)
+    assert types_in(result.files[0]).count("i8") == 15
+
+
+def test_a_layer_that_was_damaged_does_most_harm(model: Path) -> None:
+    _, network = artifact.load(model)
+    program = Program(network, multi_label=False).eval()
+    images = np.stack([random_pixels(seed).transpose(2, 0, 1) for seed in range(24)])
+    whole = quantised(program, images)
+    layers = [each for each in whole.get_ordered_ops() if each.get_type_name() in ("Convolution", "MatMul")]
+    quantisers = {each.get_friendly_name(): each.input_value(0).get_node() for each in layers}
+    own = [name for name, each in quantisers.items() if len(each.output(0).get_target_inputs()) == 1]
+    damaged = quantisers[own[5]]
+    for upper_end in (2, 4):  # of what goes in, and of what comes out
+        value = damaged.input_value(upper_end).get_node().get_data()
+        damaged.input(upper_end).replace_source_output(opset13.constant(value / 8).output(0))
+    order = by_harm(program, whole, images)
+    assert order[0] == own[5]
+    assert sorted(order) == sorted(quantisers)
 
 
 def test_a_limit_is_met_exactly() -> None:

@@ -172,5 +172,6 @@ def _print_quantisation(quantisation: "Quantisation") -> None:
     print(f"calibrated  on {quantisation.calibration_images} images")
     print(f"accuracy    {quantisation.float_accuracy:.4f} before, {quantisation.int8_accuracy:.4f} after, ", end="")
     print(f"{quantisation.accuracy_loss:.2f} points lost, on {quantisation.validation_images} other images")
-    if quantisation.first_and_last_in_float:
-        print("in float    the first convolution and the classifier, because with them in integers too much was lost")
+    if quantisation.layers_in_float:
+        print(f"in float    {len(quantisation.layers_in_float)} of {quantisation.layers} layers, ", end="")
+        print(f"because with them in integers too much was lost: {', '.join(quantisation.layers_in_float)}")

@@ -122,6 +122,16 @@ def command(
             rich_help_panel=_LIMITS,
         ),
     ] = 1024,
+    explain_queue_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Most explanations, of all models, that are accepted and not yet answered; beyond them /explain "
+            "answers 503.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 16,
     max_body_mb: Annotated[
         float,
         typer.Option(metavar="MIB", min=0.001, max=1024, help="Largest request.", rich_help_panel=_LIMITS),
@@ -190,6 +200,7 @@ def command(
                 pixels=max_pixels,
                 body_seconds=body_timeout,
                 request_seconds=request_timeout,
+                waiting_explanations=explain_queue_size,
             ),
             device=device,
             backend=backend,

@@ -78,7 +78,12 @@ def command(
         ),
     ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder for the results.", show_default=False, file_okay=False)
+        str,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="Folder for the results, or the s3:// or gs:// address of one in a bucket.",
+            show_default=False,
+        ),
     ],
     *,
     format: Annotated[
@@ -113,6 +118,15 @@ def command(
             rich_help_panel=_RESULTS,
         ),
     ] = JoinSourceName.NONE,
+    output_filter: Annotated[
+        str,
+        typer.Option(
+            metavar="JSONPATH",
+            help="What to keep of a result, after the join, as SageMaker's OutputFilter, say '$.SageMakerOutput'.",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
+    ] = "$",
     failed: Annotated[
         Path | None,
         typer.Option(
@@ -139,6 +153,15 @@ def command(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    input_filter: Annotated[
+        str,
+        typer.Option(
+            metavar="JSONPATH",
+            help="What speaks of the image in a manifest's line, as SageMaker's InputFilter, say '$.picture.file'.",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = "$",
     class_names: ClassNames = None,
     image_shape: ImageShape = None,
     num_shards: Annotated[
@@ -172,7 +195,8 @@ def command(
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Folder for what is needed to go on; without it a hidden one beside OUTPUT.",
+            help="Folder for what is needed to go on; without it a hidden one beside OUTPUT, or one in the cache when "
+            "OUTPUT is in a bucket.",
             rich_help_panel=_RUNNING,
         ),
     ] = None,
@@ -219,12 +243,14 @@ def command(
     request = Request(
         model=place(model),
         source=place(source),
-        output=output,
+        output=place(output),
         format=Format(format),
         accept=accept,
         split_type=None if split_type is None else SplitType(split_type),
         assemble_with=AssembleWith(assemble_with),
         join_source=JoinSource(join_source),
+        input_filter=input_filter,
+        output_filter=output_filter,
         image_root=place_or_none(image_root),
         image_attribute=image_attribute,
         class_names=names,
@@ -312,7 +338,7 @@ class Progress:
             messages.note(f"{self._done} of {self._images} images, {rate:,.1f} images/s, {left:,.0f} s left")
 
 
-def _report(summary: "Summary", output: Path, quiet: bool) -> None:
+def _report(summary: "Summary", output: str, quiet: bool) -> None:
     from imclass.errors import listing
 
     if not messages.is_main_process():

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from imclass.data.image_files import ImageFiles, path_problem
+from imclass.data.json_path import EVERYTHING, JsonPath
 from imclass.data.location import folder_of_origin, remote_images, shown_name
 from imclass.data.manifest_labels import LabelTable, Names, RawLabel, label_names, parse_label
 from imclass.data.remote.addresses import SCHEMES, Address, is_remote, remote_address
@@ -132,26 +133,28 @@ class ImageReference:
 
 
 def read_image_references(
-    path: Path, attribute: str | None = None, *, base: Address | None = None
+    path: Path, attribute: str | None = None, *, input_filter: str = EVERYTHING, base: Address | None = None
 ) -> list[ImageReference]:
     """Read the images of an augmented manifest, whose lines need no labels.
 
     Args:
-        attribute: name of the image attribute; by default the first key of each line that ends in `-ref`.
+        attribute: name of the image attribute; by default the first key that ends in `-ref`, in each line.
+        input_filter: path to what speaks of the image in a line: an object with the image attribute, or the reference
+            itself; see `imclass.data.json_path`.
         base: the folder on another machine that relative paths start from, if they do.
 
     Raises:
-        DataError: the file cannot be read or is empty, or it has bad lines: all of them, with their numbers.
+        DataError: the file cannot be read or is empty, or it has bad lines: all of them, with their numbers; or the
+            filter is no path.
     """
     problems: list[str] = []
     references: list[ImageReference] = []
+    json_path = JsonPath(input_filter)
     for number, text in _lines(path):
         try:
             line = _parse_object(text)
-            name = attribute or next((key for key in line if key.endswith(REFERENCE_ENDING)), None)
-            if name is None or name not in line:
-                raise ValueError(f"no attribute {attribute or '...' + REFERENCE_ENDING} names the image")
-            references.append(ImageReference(_image_path(line[name], name, base), line))
+            reference, name = _reference(line, json_path, attribute)
+            references.append(ImageReference(_image_path(reference, name, base), line))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
@@ -159,6 +162,24 @@ def read_image_references(
     if not references:
         raise DataError("the manifest is empty", where=shown_name(path))
     return references
+
+
+def _reference(line: dict[str, object], input_filter: JsonPath, attribute: str | None) -> tuple[object, str]:
+    """What refers to the image of a line, and its name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        selected = input_filter.select(line)
+    except LookupError as error:
+        raise ValueError(f"the input filter {input_filter.expression}: {error}") from error
+    if not isinstance(selected, dict):
+        return selected, input_filter.expression
+    name = attribute or next((key for key in selected if key.endswith(REFERENCE_ENDING)), None)
+    if name is None or name not in selected:
+        raise ValueError(f"no attribute {attribute or '...' + REFERENCE_ENDING} names the image")
+    return selected[name], name
 
 
 def _checked(attribute_names: Sequence[str] | None) -> tuple[str, str] | None:

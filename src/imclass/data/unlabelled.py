@@ -28,6 +28,7 @@ import numpy as np
 
 from imclass.data.folders import contents, images_below
 from imclass.data.image_files import IMAGE_SUFFIXES, ImageFiles, printable
+from imclass.data.json_path import EVERYTHING
 from imclass.data.location import folder_of_origin, local_path, remote_images, shown_name
 from imclass.data.lst import ImageList, read_lst
 from imclass.data.manifest import ImageReference, read_image_references
@@ -97,6 +98,7 @@ def open_unlabelled(
     split_type: SplitType | None = None,
     image_root: str | Path | None = None,
     image_attribute: str | None = None,
+    input_filter: str = EVERYTHING,
 ) -> Unlabelled:
     """Find out what a path is and open the images in it.
 
@@ -105,24 +107,26 @@ def open_unlabelled(
         split_type: what a file is; by default RecordIO for RecordIO files and None for all else.
         image_root: folder that the paths of a list or manifest start from; that of the file by default.
         image_attribute: name of the image attribute of a manifest; by default the first that ends in `-ref`.
+        input_filter: path to what speaks of the image in a manifest's line, as for `read_image_references`.
 
     Raises:
         DataError: the path is missing, holds no images, is broken, or does not fit what was said of it.
     """
     path = local_path(place)
     if path.is_file() and not _is_image_file(path) and is_manifest_file(path):
-        _refuse_unused(path, None, split_type, None if image_root is None else Path(image_root), image_attribute)
+        _refuse_unused(path, None, split_type, image_root, image_attribute, input_filter)
         return _named_images(path, read_manifest_file(path))
     root = None if image_root is None else local_path(image_root)
     format = None if path.is_dir() or _is_image_file(path) else recognise(path).format
-    _refuse_unused(path, format, split_type, root, image_attribute)
+    _refuse_unused(path, format, split_type, image_root, image_attribute, input_filter)
     if format is Format.RECORDIO:
         return RecordImages(shown_name(path), [(path.name, path)])
     if format is Format.LIST:
         return ListImages(path, read_lst(path), root)
     if format is Format.MANIFEST:
         base = None if root else folder_of_origin(path)
-        return ManifestImages(path, read_image_references(path, image_attribute, base=base), root)
+        references = read_image_references(path, image_attribute, input_filter=input_filter, base=base)
+        return ManifestImages(path, references, root)
     if split_type is SplitType.RECORDIO:
         return _records_below(path)
     return FileImages(shown_name(path), path, _sorted_images(path)) if path.is_dir() else _one_image(path)
@@ -136,8 +140,9 @@ def _refuse_unused(
     path: Path,
     format: Format | None,
     split_type: SplitType | None,
-    image_root: Path | None,
+    image_root: str | Path | None,
     image_attribute: str | None,
+    input_filter: str,
 ) -> None:
     """Refuse what would be ignored or cannot be."""
     problems = []
@@ -145,6 +150,8 @@ def _refuse_unused(
         problems.append("an image root belongs to a list or a manifest; this is neither")
     if image_attribute is not None and format is not Format.MANIFEST:
         problems.append("the name of an image attribute belongs to a manifest; this is none")
+    if input_filter != EVERYTHING and format is not Format.MANIFEST:
+        problems.append("an input filter selects in the lines of a manifest; this is none")
     if format is Format.RECORDIO and split_type is SplitType.NONE:
         problems.append("split type None takes the file for one image, and it holds records; use RecordIO")
     if split_type is SplitType.RECORDIO and format is not Format.RECORDIO and not path.is_dir():

@@ -7,12 +7,14 @@ others, which calibration has not seen, the accuracy of the model and of its int
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from imclass import artifact
 from imclass.data import (
@@ -30,15 +32,20 @@ from imclass.errors import ArtifactError, DataError
 from imclass.images import BadImages, Loader, Preprocessing
 from imclass.inference.exports import OPENVINO_INT8, put_in_place
 from imclass.inference.exports.format import Answer
+from imclass.inference.exports.openvino_harm import by_harm
 from imclass.inference.exports.openvino_int8 import quantised
 from imclass.inference.exports.openvino_model import files_of, open_bytes
 from imclass.inference.exports.program import PRECISION, Program, metadata_of
+
+if TYPE_CHECKING:
+    import openvino
 
 CALIBRATION_IMAGES: Final = 300  # NNCF's own choice; ranges hardly change with more
 VALIDATION_SHARE: Final = 0.5  # at least, of a source that is not split yet
 SPLIT_SEED: Final = 0
 BATCH_SIZE: Final = 64
 MAX_ACCURACY_LOSS: Final = 0.5  # percentage points
+MOST_IN_FLOAT: Final = 0.25  # of the layers; with more of them, 8-bit integers are hardly worth it
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,9 @@ class Quantisation:
         validation_images: number of other images on which accuracy was measured.
         float_accuracy: of the model, 0 to 1 (multi-label: averaged over classes, threshold 0.5).
         int8_accuracy: of what was written.
-        first_and_last_in_float: whether the first convolution and the classifier were left as they were, because
-            with all layers in integers the loss was too large.
+        layers: number of convolutions and products.
+        layers_in_float: names of those that were left as they were, because with all layers in integers the loss was
+            too large; the most harmful first.
     """
 
     files: tuple[Path, ...]
@@ -60,7 +68,8 @@ class Quantisation:
     validation_images: int
     float_accuracy: float
     int8_accuracy: float
-    first_and_last_in_float: bool
+    layers: int
+    layers_in_float: tuple[str, ...]
 
     @property
     def accuracy_loss(self) -> float:
@@ -166,24 +175,29 @@ class _Attempts:
         self._calibration_pixels = np.concatenate([pixels for pixels, _ in self._batches(calibration)])
 
     def first_within(self, max_accuracy_loss: float) -> Quantisation:
-        """Write the first attempt that loses no more than so many percentage points: all layers in integers, then all
-        but the first and the last.
+        """Write the first attempt that loses no more than so many percentage points: all layers in integers; then all
+        but the most harmful one, two, four and so on.
 
         Raises:
             ArtifactError: there is none, or a file cannot be written.
         """
-        files = self._files(keep_first_and_last_in_float=False)
+        in_float: list[str] = []
+        files = self._files(in_float)
         images, answers, (ours, theirs) = self._count_correct([self._our_answer, open_bytes(files)])
-        keeps = points_lost(ours, theirs, answers) > max_accuracy_loss
-        if keeps:
-            files = self._files(keep_first_and_last_in_float=True)
+        layers = sum(isinstance(each, nn.Conv2d | nn.Linear) for each in self._program.modules())
+        most_in_float = int(MOST_IN_FLOAT * layers)
+        best = theirs
+        while points_lost(ours, theirs, answers) > max_accuracy_loss and len(in_float) < most_in_float:
+            in_float = self._most_harmful[: min(max(1, 2 * len(in_float)), most_in_float)]
+            files = self._files(in_float)
             images, answers, (theirs,) = self._count_correct([open_bytes(files)])
-        loss = points_lost(ours, theirs, answers)
+            best = max(best, theirs)
+        loss = points_lost(ours, best, answers)
         if loss > max_accuracy_loss:
             raise ArtifactError(
-                f"in 8-bit integers the model's accuracy on {images} images is {theirs / answers:.4f} instead of "
-                f"{ours / answers:.4f}: {loss:.2f} percentage points are lost, {max_accuracy_loss:g} are allowed; "
-                "nothing is written",
+                f"in 8-bit integers the model's accuracy on {images} images is {best / answers:.4f} at best instead of "
+                f"{ours / answers:.4f}: {loss:.2f} percentage points are lost, {max_accuracy_loss:g} are allowed, "
+                f"also with {len(in_float)} of {layers} layers in float; nothing is written",
                 where=str(self._path),
                 fix=f"One answer counts {points_lost(1, 0, answers):.2f} points here; more images measure finer. "
                 "Calibrate on images like those that the model will see; allow more with --max-accuracy-loss; or "
@@ -195,13 +209,21 @@ class _Attempts:
             validation_images=images,
             float_accuracy=ours / answers,
             int8_accuracy=theirs / answers,
-            first_and_last_in_float=keeps,
+            layers=layers,
+            layers_in_float=tuple(in_float),
         )
 
-    def _files(self, *, keep_first_and_last_in_float: bool) -> dict[str, bytes]:
-        model = quantised(
-            self._program, self._calibration_pixels, keep_first_and_last_in_float=keep_first_and_last_in_float
-        )
+    @cached_property
+    def _all_in_integers(self) -> "openvino.Model":
+        return quantised(self._program, self._calibration_pixels)
+
+    @cached_property
+    def _most_harmful(self) -> list[str]:
+        return by_harm(self._program, self._all_in_integers, self._calibration_pixels)
+
+    def _files(self, in_float: Sequence[str]) -> dict[str, bytes]:
+        pixels = self._calibration_pixels
+        model = quantised(self._program, pixels, in_float=in_float) if in_float else self._all_in_integers
         return dict(files_of(model, {**metadata_of(self._description), PRECISION: '"int8"'}))
 
     def _our_answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

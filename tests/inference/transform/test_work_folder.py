@@ -44,7 +44,7 @@ def test_the_first_to_claim_decides_and_the_others_compare(folder: WorkFolder) -
 
 def test_results_without_a_job_are_refused(folder: WorkFolder) -> None:
     with pytest.raises(UserError, match="which model made them is not known"):
-        folder.claim({"model": "x"}, lambda: [Path("results/a.jpg.out")])
+        folder.claim({"model": "x"}, lambda: ["results/a.jpg.out"])
 
 
 def test_finished_work_needs_no_rows(folder: WorkFolder) -> None:

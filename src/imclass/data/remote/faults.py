@@ -17,8 +17,8 @@ NO_CREDENTIALS = (
 )
 NO_GOOGLE = "Set GOOGLE_APPLICATION_CREDENTIALS; for a public bucket GOOGLE_SKIP_SIGNATURE=true."
 CREDENTIALS = {
-    "s3": "Check the AWS variables or the profile, and their rights to list and read the bucket.",
-    "gs": "Check GOOGLE_APPLICATION_CREDENTIALS, and its rights to list and read the bucket.",
+    "s3": "Check the AWS variables or the profile, and their rights to list and read the bucket, and to write results.",
+    "gs": "Check GOOGLE_APPLICATION_CREDENTIALS, and its rights to list and read the bucket, and to write results.",
 }
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")

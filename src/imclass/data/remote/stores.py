@@ -1,4 +1,4 @@
-"""Reads objects of S3, Google Cloud Storage and web servers through obstore.
+"""Reads objects of S3, Google Cloud Storage and web servers through obstore, and writes those of buckets.
 
 obstore is the Python face of Rust's object_store: one wheel of 6 MB without dependencies, requests without
 Python's lock, retries inside. `bench/remote.py` compares it with s3fs and boto3.
@@ -6,9 +6,10 @@ Python's lock, retries inside. `bench/remote.py` compares it with s3fs and boto3
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -150,6 +151,41 @@ class Store:
             raise changed(address) from error
         except _ERRORS as error:
             raise fault(error, address) from error
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object of a bucket in one step, in place of any that is there.
+
+        Raises:
+            DataError: no such bucket, no right to write, no connection.
+        """
+        self._put(key, content)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file to a bucket, in parts if it is large; the object appears, or is replaced, with the last one.
+
+        Raises:
+            DataError: as `write`.
+        """
+        self._put(key, path)
+
+    def _put(self, key: str, content: bytes | Path) -> None:
+        try:
+            obstore.put(self._store, key, content)
+        except _ERRORS as error:
+            raise fault(error, self.address.with_key(key)) from error
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove objects of a bucket.
+
+        Raises:
+            DataError: as `write`.
+        """
+        if not keys:
+            return
+        try:
+            obstore.delete(self._store, keys)
+        except _ERRORS as error:
+            raise fault(error, self.address) from error
 
     def existing(self, key: str) -> RemoteFile:
         """`find`, for an object that must be there.

@@ -8,6 +8,7 @@ From a request to its results:
     pieces          how images are shared out
     predicting      decoding, computing and writing side by side
     rows            a result as bytes; `parquet` as columns
+    output_folder   the folder of the results, here or in a bucket
     destinations    where results go; `assembling` puts single files together
     work_folder     what is kept to go on after an interruption
     processes       several processes under torchrun; `ray_cluster` many machines

@@ -1,10 +1,8 @@
 """Where results go: a file for each image, or pieces that are put together when all are there."""
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +12,10 @@ from imclass.data.image_files import printable
 from imclass.data.unlabelled import Unlabelled
 from imclass.errors import UserError, listing
 from imclass.inference.transform.assembling import Assembly
+from imclass.inference.transform.output_folder import OutputFolder
 from imclass.inference.transform.pieces import Piece
 from imclass.inference.transform.rows import RowWriter
-from imclass.inference.transform.work_folder import Failure, WorkFolder, make_folder
-from imclass.pending_file import PendingFile, remove_left_over
+from imclass.inference.transform.work_folder import Failure, WorkFolder
 
 OUT = ".out"
 LONGEST_NAME = 255  # bytes, on all usual file systems
@@ -43,8 +41,8 @@ class PieceWriter(Protocol):
 class Destination(Protocol):
     """Where results go."""
 
-    def existing(self) -> Sequence[Path]:
-        """Results that stand in the output folder."""
+    def existing(self) -> Sequence[str]:
+        """Names of the results that stand in the output folder."""
         ...
 
     def missing(self, piece: Piece) -> Sequence[int]:
@@ -85,35 +83,40 @@ class FileForEachImage:
         UserError: some keys cannot be paths below the folder.
     """
 
-    def __init__(self, output: Path, images: Unlabelled, rows: RowWriter) -> None:
+    def __init__(self, output: OutputFolder, images: Unlabelled, rows: RowWriter) -> None:
         check_output_keys(images.keys, images.name)
         self._output = output
         self._images = images
         self._rows = rows
 
-    def path(self, index: int) -> Path:
-        """Where the result of an image goes."""
-        return self._output / f"{self._images.keys[index]}{OUT}"
-
-    def existing(self) -> list[Path]:
+    def existing(self) -> list[str]:
         """As `Destination.existing`."""
-        return [path for path in map(self.path, range(len(self._images.keys))) if path.exists()]
+        return list(self._output.sizes(self._names(range(len(self._images.keys)))))
 
     def missing(self, piece: Piece) -> list[int]:
-        """As `Destination.missing`."""
-        return [index for index in piece.images if not _is_complete(self.path(index))]
+        """As `Destination.missing`. A result that is empty lost its content in a power failure."""
+        names = self._names(piece.images)
+        sizes = self._output.sizes(names)
+        return [index for index, name in zip(piece.images, names, strict=True) if not sizes.get(name)]
 
     def clean(self, indices: Sequence[int]) -> None:
         """As `Destination.clean`."""
-        names: dict[Path, set[str]] = defaultdict(set)
-        for path in map(self.path, indices):
-            names[path.parent].add(path.name)
-        for folder, own in names.items():
-            remove_left_over(folder, own)
+        self._output.clean(self._names(indices))
 
-    def piece_writer(self, piece: Piece) -> "_ImageFilesWriter":
+    def piece_writer(self, piece: Piece) -> "FileForEachImage":
         """As `Destination.piece_writer`."""
-        return _ImageFilesWriter(self, self._rows)
+        return self
+
+    def add(self, indices: Sequence[int], probabilities: NDArray[np.float32]) -> None:
+        """As `PieceWriter.add`."""
+        rows = self._rows.rows(indices, probabilities)
+        self._output.write(list(zip(self._names(indices), rows, strict=True)))
+
+    def commit(self) -> None:
+        """As `PieceWriter.commit`: every file is complete already."""
+
+    def discard(self) -> None:
+        """As `PieceWriter.discard`: no file is incomplete."""
 
     def put_together(self, pieces: Sequence[Piece], failures: Sequence[Sequence[Failure]]) -> None:
         """As `Destination.put_together`: everything is in its place already."""
@@ -122,27 +125,8 @@ class FileForEachImage:
         """As `Destination.is_put_together`: `missing` finds each file that is not there."""
         return True
 
-
-class _ImageFilesWriter:
-    def __init__(self, destination: FileForEachImage, rows: RowWriter) -> None:
-        self._destination = destination
-        self._rows = rows
-        self._folders: set[Path] = set()
-
-    def add(self, indices: Sequence[int], probabilities: NDArray[np.float32]) -> None:
-        for index, row in zip(indices, self._rows.rows(indices, probabilities), strict=True):
-            path = self._destination.path(index)
-            if path.parent not in self._folders:
-                make_folder(path.parent)
-                self._folders.add(path.parent)
-            with PendingFile(path, to_disk=False) as file:
-                file.write(row)
-
-    def commit(self) -> None:
-        """Every file is complete already."""
-
-    def discard(self) -> None:
-        """No file is incomplete."""
+    def _names(self, indices: Sequence[int]) -> list[str]:
+        return [f"{self._images.keys[index]}{OUT}" for index in indices]
 
 
 class PutTogether:
@@ -157,18 +141,18 @@ class PutTogether:
     """
 
     def __init__(
-        self, assembly: Assembly, images: Unlabelled, folder: WorkFolder, output: Path, file_name: str | None
+        self, assembly: Assembly, images: Unlabelled, folder: WorkFolder, output: OutputFolder, file_name: str | None
     ) -> None:
         self._assembly = assembly
         self._images = images
         self._folder = folder
+        self._output = output
         objects = images.objects if file_name is None else None
-        names = [file_name] if objects is None else [f"{each.key}{OUT}" for each in objects]
-        self._files = [output / str(name) for name in names]
+        self._names = [str(file_name)] if objects is None else [f"{each.key}{OUT}" for each in objects]
 
-    def existing(self) -> list[Path]:
+    def existing(self) -> list[str]:
         """As `Destination.existing`."""
-        return [path for path in self._files if path.exists()]
+        return list(self._output.sizes(self._names))
 
     def missing(self, piece: Piece) -> Sequence[int]:
         """As `Destination.missing`: all or none."""
@@ -184,23 +168,23 @@ class PutTogether:
     def put_together(self, pieces: Sequence[Piece], failures: Sequence[Sequence[Failure]]) -> None:
         """As `Destination.put_together`. A file of the input with an image that failed gets no `KEY.out`, since the
         results behind it could no longer be told apart."""
-        for path, own in self._files_to_write(pieces, failures):
-            make_folder(path.parent)
-            remove_left_over(path.parent, {path.name})
-            self._assembly.put_together(path, [self._folder.rows_file(piece) for piece in own])
+        for name, own in self._files_to_write(pieces, failures):
+            rows = [self._folder.rows_file(piece) for piece in own]
+            self._output.put(name, partial(self._assembly.put_together, pieces=rows))
 
     def is_put_together(self, pieces: Sequence[Piece], failures: Sequence[Sequence[Failure]]) -> bool:
         """As `Destination.is_put_together`."""
-        return all(path.exists() for path, _ in self._files_to_write(pieces, failures))
+        names = [name for name, _ in self._files_to_write(pieces, failures)]
+        return len(self._output.sizes(names)) == len(names)
 
     def _files_to_write(
         self, pieces: Sequence[Piece], failures: Sequence[Sequence[Failure]]
-    ) -> Iterator[tuple[Path, list[Piece]]]:
+    ) -> Iterator[tuple[str, list[Piece]]]:
         """Each file with its pieces."""
-        for number, path in enumerate(self._files):
+        for number, name in enumerate(self._names):
             own = [piece for piece in pieces if piece.object_number == number]
-            if path.suffix != OUT or not any(failures[piece.number] for piece in own):
-                yield path, own
+            if not name.endswith(OUT) or not any(failures[piece.number] for piece in own):
+                yield name, own
 
 
 def check_output_keys(keys: Sequence[str], name: str) -> None:
@@ -239,10 +223,3 @@ def _with_parents(folder: str) -> Iterator[str]:
     while folder:
         yield folder
         folder = folder.rpartition("/")[0]
-
-
-def _is_complete(path: Path) -> bool:
-    """Whether a result is there. One that is empty lost its content in a power failure."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return path.stat().st_size > 0
-    return False

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from imclass.data.image_files import printable
@@ -12,6 +13,7 @@ from imclass.data.unlabelled import Unlabelled, open_unlabelled
 from imclass.images import thread_count
 from imclass.inference.transform.assembling import RowAssembly
 from imclass.inference.transform.destinations import Destination, FileForEachImage, PieceWriter, PutTogether
+from imclass.inference.transform.output_folder import OutputFolder, open_output
 from imclass.inference.transform.parquet import ParquetAssembly
 from imclass.inference.transform.pieces import Piece, plan_pieces
 from imclass.inference.transform.predicting import (
@@ -26,6 +28,8 @@ from imclass.inference.transform.request import Format, Request
 from imclass.inference.transform.rows import BodyRows, CsvRows
 from imclass.inference.transform.work_folder import Failure, WorkFolder, make_folder, write_file
 
+FAILED_FILE = "failed.jsonl"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -38,6 +42,7 @@ class Job:
         network: what computes.
         folder: what is kept to go on.
         destination: where results go.
+        output: the folder that they go to.
     """
 
     request: Request
@@ -46,6 +51,7 @@ class Job:
     network: Network
     folder: WorkFolder
     destination: Destination
+    output: OutputFolder
 
     def close(self) -> None:
         """Give back memory."""
@@ -68,21 +74,24 @@ def open_job(request: Request, *, local_rank: int = 0, restart: bool = False, to
         split_type=request.split_type,
         image_root=request.image_root,
         image_attribute=request.image_attribute,
+        input_filter=request.input_filter,
     )
     network = Network(request)
     if to_compute:
         network.open_backend(local_rank)
-    make_folder(request.output)
     folder = WorkFolder(request.work_folder, images.keys)
-    destination = _destination(request, images, network, folder)
+    output = open_output(request.output, folder.path)
+    destination = _destination(request, images, network, folder, output)
     if restart:
-        for path in destination.existing():
-            path.unlink(missing_ok=True)
+        output.remove(destination.existing())
         folder.clear()
-    folder.claim(_settings(request, network, folder, destination), destination.existing)
+    folder.claim(
+        _settings(request, network, folder, destination),
+        lambda: [f"{str(request.output).rstrip('/')}/{name}" for name in destination.existing()],
+    )
     with_objects = isinstance(destination, PutTogether) and request.format is Format.OUT
     objects = [each.images for each in images.objects] if with_objects and images.objects is not None else None
-    job = Job(request, images, plan_pieces(len(images.keys), objects), network, folder, destination)
+    job = Job(request, images, plan_pieces(len(images.keys), objects), network, folder, destination, output)
     _forget_removed_results(job)
     return job
 
@@ -189,29 +198,38 @@ def finish(job: Job) -> int:
         failures = [job.folder.failures(piece) for piece in job.pieces]
         if not job.folder.is_finished:
             job.destination.put_together(job.pieces, failures)
-        _list_failures(job.request, [failure for each in failures for failure in each])
+        _list_failures(job, [failure for each in failures for failure in each])
         job.folder.mark_finished(job.pieces)
     return 0
 
 
-def _list_failures(request: Request, failures: Sequence[Failure]) -> None:
-    if not failures:
-        request.failed_file.unlink(missing_ok=True)
-        return
-    make_folder(request.failed_file.parent)
+def _list_failures(job: Job, failures: Sequence[Failure]) -> None:
+    """Write which images failed; no file when none did."""
     lines = [json.dumps({"key": failure.key, "reason": failure.reason}) + "\n" for failure in failures]
-    write_file(request.failed_file, "".join(lines).encode())
+    content = "".join(lines).encode()
+    elsewhere = job.request.failed
+    if elsewhere is None and failures:
+        job.output.put(FAILED_FILE, partial(write_file, content=content))
+    elif elsewhere is None:
+        job.output.remove([FAILED_FILE])
+    elif failures:
+        make_folder(elsewhere.parent)
+        write_file(elsewhere, content)
+    else:
+        elsewhere.unlink(missing_ok=True)
 
 
-def _destination(request: Request, images: Unlabelled, network: Network, folder: WorkFolder) -> Destination:
+def _destination(
+    request: Request, images: Unlabelled, network: Network, folder: WorkFolder, output: OutputFolder
+) -> Destination:
     labels = network.labels
     if request.format is Format.PARQUET:
-        return PutTogether(ParquetAssembly(images, labels), images, folder, request.output, "predictions.parquet")
+        return PutTogether(ParquetAssembly(images, labels), images, folder, output, "predictions.parquet")
     rows = CsvRows(images, labels) if request.format is Format.CSV else BodyRows(request, images, labels)
     if request.format is Format.OUT and images.objects is None:
-        return FileForEachImage(request.output, images, rows)
+        return FileForEachImage(output, images, rows)
     file_name = None if request.format is Format.OUT else f"predictions.{request.format}"
-    return PutTogether(RowAssembly(rows), images, folder, request.output, file_name)
+    return PutTogether(RowAssembly(rows), images, folder, output, file_name)
 
 
 def _settings(request: Request, network: Network, folder: WorkFolder, destination: Destination) -> dict[str, object]:
@@ -224,6 +242,8 @@ def _settings(request: Request, network: Network, folder: WorkFolder, destinatio
         "form": request.form.value,
         "assemble_with": request.assemble_with,
         "join_source": request.join_source,
+        "input_filter": request.input_filter,
+        "output_filter": request.output_filter,
         "backend": request.computing.backend,
         "precision": request.computing.precision,
     }

@@ -19,7 +19,7 @@ from imclass.errors import UserError
 from imclass.inference.transform.job import Job, do_pieces, failures_of, finish, open_job, pieces_to_do
 from imclass.inference.transform.pieces import Piece
 from imclass.inference.transform.request import Request
-from imclass.inference.transform.transforming import Summary, Watcher
+from imclass.inference.transform.transforming import Summary, Watcher, check_shared_work_folder
 
 STALL_SECONDS = 1800.0  # how long no piece may be done before the driver gives up
 CONNECT_SECONDS = 10.0
@@ -38,6 +38,7 @@ def transform_on_ray(request: Request, address: str, watcher: Watcher, *, restar
         UserError: Ray is not installed, there is no such cluster, or as `transform`.
     """
     ray = _ray()
+    check_shared_work_folder(request)
     with closing(open_job(request, restart=restart, to_compute=False)) as job:
         todo = pieces_to_do(job, job.pieces)
         remaining = sum(len(piece.images) for piece in todo)

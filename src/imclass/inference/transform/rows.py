@@ -6,6 +6,7 @@
 
 A result that is joined with its input is, instead, `{..., "SageMakerOutput": RESULT}` where the input is a JSON object,
 and `{"SageMakerInput": INPUT, "SageMakerOutput": RESULT}` where it is none, as in SageMaker's batch transform.
+An output filter comes last: it keeps a part of what would have been written.
 """
 
 import csv
@@ -18,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data.image_files import printable
+from imclass.data.json_path import JsonPath
 from imclass.data.unlabelled import Unlabelled
+from imclass.errors import UserError
 from imclass.inference.serving.responses import MULTI_LABEL_THRESHOLD, Form, Labels, body
 from imclass.inference.transform.request import AssembleWith, Format, JoinSource, Request
 
@@ -51,6 +54,7 @@ class BodyRows:
         self._form = request.form
         self._labels = labels
         self._images = images
+        self._filter = JsonPath(request.output_filter)
         self._joined = request.join_source is JoinSource.INPUT
         self._keyed = request.format is Format.JSONL
         self._in_lines = self._keyed or request.assemble_with is AssembleWith.LINE
@@ -65,7 +69,26 @@ class BodyRows:
             result = joined(self._images.record(index), result)
         elif self._keyed:
             result = keyed(printable(self._images.keys[index]), result, self._form)
+        if not self._filter.selects_everything:
+            result = self._filtered(index, result)
         return result.rstrip(b"\n") + b"\n" if self._in_lines else result
+
+    def _filtered(self, index: int, result: bytes) -> bytes:
+        """What the output filter keeps of a result; a line end behind the result is kept.
+
+        Raises:
+            UserError: something that the filter names is not there.
+        """
+        content = result.rstrip(b"\n")
+        try:
+            selected = self._filter.select(json.loads(content))
+        except LookupError as error:
+            raise UserError(
+                f"the output filter {self._filter.expression} does not fit the result: {error}",
+                where=printable(self._images.keys[index]),
+                fix="Without the filter, the results show what can be selected.",
+            ) from error
+        return json.dumps(selected).encode() + result[len(content) :]
 
 
 def joined(record: object, result: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from imclass.data.remote.addresses import is_remote
 from imclass.errors import UserError
 from imclass.images import available_cores
 from imclass.inference.transform.job import do_pieces, failures_of, finish, open_job
@@ -66,6 +67,8 @@ def transform(request: Request, watcher: Watcher, *, shard: Shard | None = None,
             where="restart",
             fix=f"Remove {request.output} and {request.work_folder} and start them without it.",
         )
+    if place.shard.count > place.local_world_size:
+        check_shared_work_folder(request)
     with closing(open_job(_shared_machine(request, place), local_rank=place.local_rank, restart=restart)) as job:
         own = place.shard.of(job.pieces)
 
@@ -81,6 +84,20 @@ def transform(request: Request, watcher: Watcher, *, shard: Shard | None = None,
         place.wait_for_all("finished")
         failures = failures_of(job, own if waiting else job.pieces)
     return Summary(len(job.images.keys), predicted, failures, waiting, seconds)
+
+
+def check_shared_work_folder(request: Request) -> None:
+    """Check that processes which may be on several machines have a work folder in common.
+
+    Raises:
+        UserError: results go to a bucket, and the work folder would be in the cache of each machine.
+    """
+    if is_remote(request.output) and request.work_dir is None:
+        raise UserError(
+            "the results are in a bucket, and the processes have no folder in common for what is needed to go on",
+            where="work_dir",
+            fix="Name a folder that all of them see with --work-dir.",
+        )
 
 
 def _place(shard: Shard | None) -> Place:

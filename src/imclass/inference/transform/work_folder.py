@@ -58,7 +58,7 @@ class WorkFolder:
         self._pieces = path / self.images_hash
         make_folder(self._pieces)
 
-    def claim(self, settings: Mapping[str, object], existing_results: Callable[[], Sequence[Path]]) -> None:
+    def claim(self, settings: Mapping[str, object], existing_results: Callable[[], Sequence[str]]) -> None:
         """Write down what decides the results, or compare with what is written down.
 
         Args:
@@ -74,7 +74,7 @@ class WorkFolder:
                 if found := existing_results():
                     raise UserError(
                         f"there are results already, and which model made them is not known, {found[0]} among them",
-                        where=str(found[0].parent),
+                        where=found[0].rpartition("/")[0],
                         fix="Name another folder, or replace them with --restart.",
                     )
                 write_file(self._job_file, json.dumps(settings, indent=2).encode() + b"\n")
