@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.errors import UserError
+from imclass.sagemaker.s3.bodies import IncomingBody
 from imclass.sagemaker.s3.bucket_operations import DEFAULT_REGION, BucketOperations
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.object_operations import ObjectOperations
@@ -80,11 +81,14 @@ class _Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         assert scope["type"] == "http"
+        body = IncomingBody(scope, receive)
         try:
-            response = await self._answer(scope, receive)
+            response = await self._answer(scope, body.receive)
+            if not await body.is_over():
+                response.headers["connection"] = "close"
         except ClientDisconnect:
             return
-        await response(scope, receive, send)
+        await response(scope, body.receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         request_id = token_hex(8).upper()

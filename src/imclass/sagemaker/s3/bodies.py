@@ -5,12 +5,13 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive, Scope
 
 from imclass.sagemaker.s3.checksums import (
     ALGORITHMS,
@@ -33,8 +34,42 @@ PIECE_BYTES = 1 << 20
 SILENCE_SECONDS = 60.0
 """Longest wait for the next bytes."""
 
+# A client that is still sending reads no answer, and loses it when the connection is closed. Of a body that is refused
+# so much more is taken in and thrown away.
+DISCARDED_BYTES = 64 << 20
+DISCARD_SECONDS = 10.0
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOT_ALGORITHMS = frozenset({HEADER + "type", HEADER + "algorithm", HEADER + "mode"})
+
+
+class IncomingBody:
+    """The body of a request, which an answer may come before the end of."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._waits_for_word = headers.get("expect", "").lower() == "100-continue"
+        self._is_over = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+    async def receive(self) -> Message:
+        """ASGI."""
+        self._waits_for_word = False
+        message = await self._receive()
+        self._is_over = self._is_over or not message.get("more_body", False)
+        return message
+
+    async def is_over(self) -> bool:
+        """Whether all of it was received, or could be thrown away, so that the next request can follow it.
+
+        A client that waits to be told to send its body may never send it.
+        """
+        left = 0 if self._waits_for_word else DISCARDED_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while not self._is_over and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+        return self._is_over
 
 
 @dataclass(frozen=True)

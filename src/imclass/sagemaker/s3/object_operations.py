@@ -175,7 +175,9 @@ def _content(request: S3Request, opened: OpenObject) -> Response:
     description = opened.description
     status = check_read(request.headers, description)
     wanted = read_range(request.headers.get("range"), description.size)
-    with_checksum = wanted is None and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    # A checksum is that of the whole object, and clients compare it with the body that comes.
+    is_whole = wanted is None and status == HTTPStatus.OK
+    with_checksum = is_whole and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     headers = object_headers(description, with_checksum=with_checksum)
     overrides = {name: value for name, value in request.query.items() if name in _OVERRIDABLE}
     headers |= {name.removeprefix(_OVERRIDES): value for name, value in overrides.items()}

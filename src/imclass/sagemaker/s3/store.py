@@ -174,11 +174,14 @@ class Store:
         for path in self._paths(bucket, key):
             with _missing_is_none():
                 # A pipe that somebody put there is no object, and must not stop the server.
-                file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)  # noqa: PTH123, SIM115
-                status = os.fstat(file.fileno())
-                if stat.S_ISREG(status.st_mode):
-                    return OpenObject(file, self._descriptions.find(bucket, key, status))
-                file.close()
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                try:
+                    status = os.fstat(descriptor)
+                    if stat.S_ISREG(status.st_mode):
+                        description = self._descriptions.find(bucket, key, status)
+                        return OpenObject(os.fdopen(os.dup(descriptor), "rb", buffering=0), description)
+                finally:
+                    os.close(descriptor)
         raise no_such_key(key)
 
     def stage(self) -> StagedFile:
@@ -243,9 +246,10 @@ class Store:
 
     def describe(self, bucket: str, key: str, path: str) -> Description | None:
         """The description of an object that a walk found; None when it has gone since."""
+        description = None
         with _missing_is_none():
-            return self._descriptions.find(bucket, key, Path(path).stat())
-        return None
+            description = self._descriptions.find(bucket, key, Path(path).stat())
+        return description
 
     def _created(self, bucket: str) -> float:
         mark = self._marks / bucket
