@@ -55,9 +55,9 @@ def test_a_file_that_a_person_changes_loses_what_was_said_of_it(client, folder):
 
 
 KEYS = [
-    "a", "a/b", "a/b/c", "a/", "a//", "a//b", "/a", "//", "..", "../x", "./y", "a/../z", "x" * 900, "y" * 300 + "/" + "z" * 300,
-    "50% off", "a%2Eb", "a%20b", "é ü", "𝄞", "new\nline", "tab\t", "nul\x01", "+plus", "q?m&e=#", "b\\c", "a%object", "%empty",
-    "sp  ace", "'\"<>&",
+    "a", "a/b", "a/b/c", "a/", "a//", "a//b", "/a", "//", "..", "../x", "./y", "a/../z", "x" * 900,
+    "y" * 300 + "/" + "z" * 300, "50% off", "a%2Eb", "a%20b", "é ü", "𝄞", "new\nline", "tab\t", "nul\x01", "+plus",
+    "q?m&e=#", "b\\c", "a%object", "%empty", "sp  ace", "'\"<>&",
 ]  # fmt: skip
 
 
@@ -79,8 +79,14 @@ def test_keys_that_are_hard_as_files_are_kept_apart(client, folder, order):
     client.delete_bucket(Bucket="photos")
 
 
-@pytest.mark.parametrize("target", ["/photos/../../secret", "/photos/%2e%2e/%2e%2e/secret", "/..%2f..%2fsecret", "/../secret",
-                                    "/photos/..%2f..%2fsecret", "/.imclass/staging", "/photos/%00", "//secret", "/.."])  # fmt: skip
+TARGETS = [
+    "/photos/../../secret", "/photos/%2e%2e/%2e%2e/secret", "/..%2f..%2fsecret", "/../secret",
+    "/photos/..%2f..%2fsecret",
+    "/.imclass/staging", "/photos/%00", "//secret", "/..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_no_path_leads_out_of_a_bucket(client, url, folder, target):
     (folder.parent / "secret").write_bytes(b"secret")
     connection = HTTPConnection(url.removeprefix("http://"), timeout=10)

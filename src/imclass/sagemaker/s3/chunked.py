@@ -100,9 +100,11 @@ class ChunkedDecoder:
             self._next = _Next.NOTHING
             return
         name, colon, value = line.partition(b":")
-        if not (colon and name.strip() and line.isascii()) or len(self.trailers) == MOST_TRAILERS:
+        is_header = colon and name.strip() and line.isascii()
+        shown = name.strip().lower().decode("latin-1")
+        if not is_header or shown in self.trailers or len(self.trailers) == MOST_TRAILERS:
             raise S3Error("MalformedTrailerError", "The trailing headers are not well-formed.")
-        self.trailers[name.strip().lower().decode("ascii")] = value.strip().decode("ascii")
+        self.trailers[shown] = value.strip().decode("ascii")
 
 
 def _size(line: bytes) -> int:

@@ -69,7 +69,8 @@ class Part:
         number: 1 to 10,000.
         size: bytes.
         etag: without quotes.
-        checksum: base64, by the algorithm of the upload, or None.
+        algorithm: of its checksum: that of the upload, or the client's own where the upload has none; or None.
+        checksum: base64, or None.
         modified: seconds since 1970.
         file: its name in the folder of the upload.
     """
@@ -77,6 +78,7 @@ class Part:
     number: int
     size: int
     etag: str
+    algorithm: str | None
     checksum: str | None
     modified: float
     file: str
@@ -138,19 +140,23 @@ class Uploads:
                 return upload
         raise _no_such_upload(upload_id)
 
-    def put_part(self, upload: Upload, number: int, staged: StagedFile, hashes: Hashes) -> Part:
+    def put_part(
+        self, upload: Upload, number: int, staged: StagedFile, hashes: Hashes, algorithm: str | None = None
+    ) -> Part:
         """Keep a part; one of the same number is replaced.
 
         Args:
             hashes: of its content, with the algorithm of the upload.
+            algorithm: among those of `hashes`, of the checksum that the client sent; for uploads that have none.
 
         Raises:
             S3Error: NoSuchUpload: it has ended meanwhile.
         """
         staged.finish()
-        checksum = encode(hashes.digest(upload.algorithm)) if upload.algorithm else None
+        algorithm = upload.algorithm or algorithm
+        checksum = encode(hashes.digest(algorithm)) if algorithm else None
         name = f"{number:05}.{token_hex(8)}"
-        part = Part(number, hashes.size, hashes.etag, checksum, time.time(), name)
+        part = Part(number, hashes.size, hashes.etag, algorithm, checksum, time.time(), name)
         old = [path for path in upload.folder.glob(f"{number:05}.*") if path.suffix != ".json"]
         try:
             staged.path.replace(upload.folder / name)

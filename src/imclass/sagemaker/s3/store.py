@@ -246,10 +246,11 @@ class Store:
 
     def describe(self, bucket: str, key: str, path: str) -> Description | None:
         """The description of an object that a walk found; None when it has gone since."""
-        description = None
-        with _missing_is_none():
-            description = self._descriptions.find(bucket, key, Path(path).stat())
-        return description
+        try:
+            status = Path(path).stat()
+        except FileNotFoundError:
+            return None
+        return self._descriptions.find(bucket, key, status)
 
     def _created(self, bucket: str) -> float:
         mark = self._marks / bucket

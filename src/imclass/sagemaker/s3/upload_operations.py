@@ -52,7 +52,8 @@ class UploadOperations:
             if checksum is not None and upload.algorithm not in (None, checksum.algorithm):
                 message = f"Checksum Type mismatch occurred, expected {upload.algorithm}, got {checksum.algorithm}"
                 raise S3Error("InvalidRequest", message)
-            part = await run_in_threadpool(self._uploads.put_part, upload, number, staged, hashes)
+            algorithm = checksum.algorithm if checksum is not None else None
+            part = await run_in_threadpool(self._uploads.put_part, upload, number, staged, hashes, algorithm)
         headers = {"etag": f'"{part.etag}"'}
         if checksum is not None:
             headers[checksum.header] = checksum.value
@@ -66,7 +67,7 @@ class UploadOperations:
         content = (
             xml.text("LastModified", xml.time(part.modified)),
             xml.etag(part.etag),
-            _part_checksum(upload, part),
+            _part_checksum(part),
         )
         return xml_response(xml.document("CopyPartResult", *content))
 
@@ -111,7 +112,7 @@ class UploadOperations:
             xml.optional("NextPartNumberMarker", listed[-1].number if listed else None),
             xml.text("MaxParts", limit),
             xml.text("IsTruncated", is_truncated),
-            *(_listed_part(upload, part) for part in listed),
+            *(_listed_part(part) for part in listed),
         ]
         return xml_response(xml.document("ListPartsResult", *content))
 
@@ -210,17 +211,17 @@ def _algorithms(upload: Upload) -> list[str]:
     return [upload.algorithm] if upload.algorithm else []
 
 
-def _part_checksum(upload: Upload, part: Part) -> str:
-    return xml.optional(f"Checksum{upload.algorithm}", part.checksum)
+def _part_checksum(part: Part) -> str:
+    return xml.optional(f"Checksum{part.algorithm}", part.checksum)
 
 
-def _listed_part(upload: Upload, part: Part) -> str:
+def _listed_part(part: Part) -> str:
     content = (
         xml.text("PartNumber", part.number),
         xml.text("LastModified", xml.time(part.modified)),
         xml.etag(part.etag),
         xml.text("Size", part.size),
-        _part_checksum(upload, part),
+        _part_checksum(part),
     )
     return xml.element("Part", *content)
 

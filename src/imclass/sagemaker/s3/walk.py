@@ -30,7 +30,8 @@ class _Entry(NamedTuple):
 class KeyWalk:
     """Yields the objects whose keys begin with a prefix, in the order of their UTF-8 bytes.
 
-    Only folders are opened that can hold such keys. Objects that come or go meanwhile may be seen or not.
+    Only folders are opened that can hold such keys. Links are followed, unless they lead back. Objects that come or go
+    meanwhile may be seen or not.
 
     Args:
         folder: of the bucket.
@@ -49,13 +50,13 @@ class KeyWalk:
         self._past = prefix
 
     def __iter__(self) -> Iterator[Found]:
-        return self._below(str(self._folder), "")
+        return self._below((str(self._folder),), "")
 
-    def _below(self, folder: str, base: str) -> Iterator[Found]:
-        for entry in _entries(folder):
+    def _below(self, folders: tuple[str, ...], base: str) -> Iterator[Found]:
+        for entry in _entries(folders[-1]):
             key = base + entry.order
-            if entry.is_folder and self._may_hold(key):
-                yield from self._below(entry.path, key)
+            if entry.is_folder and self._may_hold(key) and not _leads_back(entry.path, folders):
+                yield from self._below((*folders, entry.path), key)
             elif not entry.is_folder and self._is_wanted(key):
                 yield Found(key, entry.path)
 
@@ -65,7 +66,7 @@ class KeyWalk:
         return self._past is None or not key.startswith(self._past)
 
     def _may_hold(self, start: str) -> bool:
-        """Whether keys that begin so can be wanted. Links to folders above end at the longest key."""
+        """Whether keys that begin so can be wanted."""
         if not (start.startswith(self._prefix) or self._prefix.startswith(start)):
             return False
         if start < self._after and not self._after.startswith(start):
@@ -73,6 +74,11 @@ class KeyWalk:
         if len(start.encode()) >= MOST_KEY_BYTES:
             return False
         return self._past is None or not start.startswith(self._past)
+
+
+def _leads_back(path: str, folders: tuple[str, ...]) -> bool:
+    """Whether a folder is a link to one of those that led to it."""
+    return Path(path).is_symlink() and any(Path(path).samefile(folder) for folder in folders)
 
 
 def _entries(folder: str) -> list[_Entry]:
