@@ -66,13 +66,13 @@ def create_s3_application(folder: Path, verify: Verify = accept_all, region: str
     Raises:
         UserError: the folder cannot be used.
     """
-    return _Application(Store(folder), verify, region)
+    return S3Application(Store(folder), verify, region)
 
 
-class _Application:
-    """Answers requests."""
+class S3Application:
+    """S3 as an ASGI application over a store, for requests of HTTP only; arguments as of `create_s3_application`."""
 
-    def __init__(self, store: Store, verify: Verify, region: str) -> None:
+    def __init__(self, store: Store, verify: Verify = accept_all, region: str = DEFAULT_REGION) -> None:
         self._verify = verify
         self._buckets = BucketOperations(store, region)
         self._objects = ObjectOperations(store)

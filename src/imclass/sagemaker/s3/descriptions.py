@@ -43,6 +43,9 @@ class Attributes:
     checksum: Checksum | None = None
 
 
+NO_ATTRIBUTES = Attributes()
+
+
 @dataclass(frozen=True)
 class Description:
     """What is known of an object.
@@ -57,7 +60,7 @@ class Description:
     size: int
     modified_ns: int
     etag: str
-    attributes: Attributes = Attributes()
+    attributes: Attributes = NO_ATTRIBUTES
 
     @property
     def modified(self) -> int:

@@ -1,7 +1,6 @@
 """What S3 does with objects."""
 
 from http import HTTPStatus
-from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -20,7 +19,6 @@ from imclass.sagemaker.s3.requests import S3Request, decode_uri
 from imclass.sagemaker.s3.staging import StagedFile
 from imclass.sagemaker.s3.store import OpenObject, Store
 
-COPY_BYTES = 1 << 20
 _OVERRIDES = "response-"
 """Parameters of GetObject that change a header of its answer."""
 _OVERRIDABLE = frozenset(
@@ -115,7 +113,7 @@ class ObjectOperations:
                 raise S3Error("InvalidRequest", "The specified copy source is larger than the maximum allowable size")
             algorithm = headers.get("x-amz-checksum-algorithm")
             hashes = Hashes([algorithm_named(algorithm)] if algorithm else [])
-            copy_content(opened.file, 0, source.size, staged, hashes)
+            staged.copy(opened.file, hashes, source.size)
             said = read_attributes(headers) if replaces else source.attributes
             checksum = _copied_checksum(source, hashes, algorithm)
             attributes = Attributes(said.headers, said.metadata, checksum)
@@ -136,23 +134,6 @@ def read_copy_source(value: str) -> tuple[str, str]:
         message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
         raise S3Error("InvalidArgument", message, ArgumentName="x-amz-copy-source", ArgumentValue=value)
     return bucket, key
-
-
-def copy_content(file: BinaryIO, start: int, stop: int, staged: StagedFile, hashes: Hashes) -> None:
-    """Copy bytes of an object, which may be large.
-
-    Raises:
-        S3Error: InternalError: somebody has cut its file meanwhile.
-    """
-    file.seek(start)
-    left = stop - start
-    while left:
-        data = file.read(min(COPY_BYTES, left))
-        if not data:
-            raise S3Error("InternalError", "The file of the object became shorter while it was copied.")
-        staged.write(data)
-        hashes.update(data)
-        left -= len(data)
 
 
 def _replaces_attributes(directive: str) -> bool:

@@ -3,9 +3,12 @@
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from imclass.pending_file import PendingFile
+from imclass.sagemaker.s3.checksums import Hashes
+
+COPY_BYTES = 1 << 20
 
 
 class StagedFile:
@@ -31,6 +34,26 @@ class StagedFile:
     def write(self, data: bytes) -> None:
         """Append bytes."""
         self._file.write(data)
+
+    def copy(self, file: BinaryIO, hashes: Hashes, size: int | None = None) -> None:
+        """Append what a file has from its position on, and hash it.
+
+        Args:
+            size: bytes to take; all by default.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        left = size
+        while left is None or left > 0:
+            data = file.read(COPY_BYTES if left is None else min(COPY_BYTES, left))
+            if not data and left is None:
+                return
+            if not data:
+                raise EOFError("the file became shorter while it was copied")
+            self.write(data)
+            hashes.update(data)
+            left = None if left is None else left - len(data)
 
     def finish(self) -> None:
         """Let the file appear at `path`; nothing may be written any more."""

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imclass.errors import UserError
-from imclass.sagemaker.s3.descriptions import Attributes, Description, Descriptions
+from imclass.sagemaker.s3.checksums import Hashes
+from imclass.sagemaker.s3.descriptions import NO_ATTRIBUTES, Attributes, Description, Descriptions
 from imclass.sagemaker.s3.errors import S3Error, no_such_bucket, no_such_key
 from imclass.sagemaker.s3.paths import beside_folder, is_bucket_name, path_of
 from imclass.sagemaker.s3.staging import StagedFile
@@ -217,6 +218,14 @@ class Store:
             self._descriptions.announce(bucket, key, description, present)
             self._place(bucket, key, staged.path)
         return description
+
+    def put_file(self, bucket: str, key: str, file: BinaryIO, attributes: Attributes = NO_ATTRIBUTES) -> Description:
+        """Let what a file has from its position on become an object; raises as `put`."""
+        self.bucket_folder(bucket)
+        hashes = Hashes()
+        with self.stage() as staged:
+            staged.copy(file, hashes)
+            return self.put(bucket, key, staged, hashes.etag, attributes)
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object, if there is one, and the folders that are empty then.

@@ -14,7 +14,7 @@ from imclass.sagemaker.s3.conditions import check_copy, check_write, read_copy_r
 from imclass.sagemaker.s3.descriptions import Description
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.multipart import MOST_PARTS, NamedPart, Part, Upload, Uploads
-from imclass.sagemaker.s3.object_operations import copy_content, read_copy_source
+from imclass.sagemaker.s3.object_operations import read_copy_source
 from imclass.sagemaker.s3.request_xml import read_complete
 from imclass.sagemaker.s3.requests import S3Request
 from imclass.sagemaker.s3.store import Store
@@ -168,7 +168,8 @@ class UploadOperations:
             if stop - start > MOST_OBJECT_BYTES:
                 raise S3Error("InvalidRequest", "The specified copy source is larger than the maximum allowable size")
             hashes = Hashes(_algorithms(upload))
-            copy_content(opened.file, start, stop, staged, hashes)
+            opened.file.seek(start)
+            staged.copy(opened.file, hashes, stop - start)
             return self._uploads.put_part(upload, number, staged, hashes)
 
     def _complete(self, request: S3Request, upload: Upload, parts: list[NamedPart]) -> Description:
