@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.fuzz.seeds import seeds
 
-NAMES = ("recordio", "idx", "lst", "manifest", "image", "archive", "params", "symbol")
+NAMES = ("recordio", "idx", "lst", "manifest", "image", "archive", "params", "symbol", "s3_key", "s3_chunked", "s3_xml")
 SECONDS_AN_EXECUTION = 20
 MEGABYTES = 2048
 LONGEST_INPUT = 8192  # bytes

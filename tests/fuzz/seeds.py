@@ -120,6 +120,26 @@ def _symbol() -> Iterator[bytes]:
     yield json.dumps({"nodes": [variable, pooling], "arg_nodes": [0], "heads": [[1, 0, 0]]}).encode()
 
 
+def _s3_key() -> Iterator[bytes]:
+    yield b"train/dog/a b.jpg\n\na/b"
+    yield b"../../x\n./a//b/\n%2E\n%empty\na%object\n50% off\x00"
+    yield b"x" * 241 + b"%more/" + "é".encode() * 121
+
+
+def _s3_chunked() -> Iterator[bytes]:
+    signature = b";chunk-signature=" + b"a" * 64
+    yield b"5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n"
+    yield b"5" + signature + b"\r\nhello\r\n0" + signature + b"\r\n\r\n"
+    yield b"0\r\n\r\n"
+
+
+def _s3_xml() -> Iterator[bytes]:
+    yield b'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Object><Key>a&amp;b</Key></Object></Delete>'
+    part = b"<Part><ETag>&quot;ab&quot;</ETag><PartNumber>2</PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
+    yield b"<CompleteMultipartUpload>" + part + b"</CompleteMultipartUpload>"
+    yield b'<!DOCTYPE a [<!ENTITY b "c">]><CreateBucketConfiguration/>'
+
+
 _MAKERS = {
     "recordio": _recordio,
     "idx": _idx,
@@ -129,4 +149,7 @@ _MAKERS = {
     "archive": _archive,
     "params": _params,
     "symbol": _symbol,
+    "s3_key": _s3_key,
+    "s3_chunked": _s3_chunked,
+    "s3_xml": _s3_xml,
 }

@@ -7,9 +7,10 @@ not justify (the fuzzer's own limit).
 
 import gzip
 import io
+import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,11 @@ from imclass.errors import ArtifactError, DataError, ImageError
 from imclass.images.decode import decode_with_header
 from imclass.images.header import is_cut_off, read_header, stored_channels
 from imclass.models.mxnet import read_params, read_symbol, recognise
+from imclass.sagemaker.s3.chunked import ChunkedDecoder
+from imclass.sagemaker.s3.errors import S3Error
+from imclass.sagemaker.s3.paths import MOST_KEY_BYTES
+from imclass.sagemaker.s3.request_xml import read_complete, read_delete, read_location
+from imclass.sagemaker.s3.store import Store
 from tests.fuzz.seeds import SCALAR_RECORDS
 
 SMALL_CHUNK = 64  # bytes, so that small files have many chunks
@@ -216,6 +222,57 @@ def symbol(data: bytes) -> None:
         return
 
 
+def s3_key(data: bytes) -> None:
+    """Objects of any keys, one a line, are files below their bucket; each is found again, alone and in the list."""
+    root = Path(_SCRATCH.name) / "s3"
+    shutil.rmtree(root, ignore_errors=True)
+    store = Store(root)
+    store.create_bucket("bucket")
+    kept: dict[str, str] = {}
+    for line in data.split(b"\n")[:8]:
+        key = line.decode("utf-8", "replace")
+        try:
+            description = store.put_file("bucket", key, io.BytesIO(line))
+        except S3Error:
+            assert not 0 < len(key.encode()) <= MOST_KEY_BYTES
+            continue
+        kept[key] = description.etag
+    assert {path.name for path in root.iterdir()} == {"bucket", ".imclass"}
+    assert [found.key for found in store.walk("bucket", "", "")] == sorted(kept)
+    for key, etag in kept.items():
+        path = store.path("bucket", key)
+        assert path.resolve().is_relative_to((root / "bucket").resolve())
+        found = store.find("bucket", key)
+        assert found is not None
+        assert found.etag == etag
+        store.delete("bucket", key)
+    assert list((root / "bucket").iterdir()) == []
+
+
+def s3_chunked(data: bytes) -> None:
+    """An aws-chunked body gives the same content, or the same refusal, whole and byte by byte."""
+    whole, bytewise = (_decode_chunked(pieces) for pieces in ([data], [data[i : i + 1] for i in range(len(data))]))
+    assert whole == bytewise
+    assert whole is None or len(whole) <= len(data)
+
+
+def _decode_chunked(pieces: list[bytes]) -> bytes | None:
+    decoder = ChunkedDecoder()
+    try:
+        content = b"".join(piece for data in pieces for piece in decoder.feed(data))
+        decoder.finish()
+    except S3Error:
+        return None
+    return content
+
+
+def s3_xml(data: bytes) -> None:
+    """The XML of a request of S3 is read within its limits, or refused."""
+    for read in (read_delete, read_complete, read_location):
+        with suppress(S3Error):
+            read(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "recordio": recordio,
     "idx": idx,
@@ -225,6 +282,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "archive": archive,
     "params": params,
     "symbol": symbol,
+    "s3_key": s3_key,
+    "s3_chunked": s3_chunked,
+    "s3_xml": s3_xml,
 }
 
 

@@ -1,0 +1,53 @@
+"""S3's application on a free port of this machine."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from botocore.config import Config
+
+from imclass.inference.serving.protocol import DeadlineProtocol
+from imclass.sagemaker.s3.application import Verify, accept_all, create_s3_application
+
+START_SECONDS = 10.0
+CREDENTIALS = {"aws_access_key_id": "test-key", "aws_secret_access_key": "test-secret"}
+
+MakeClient = Callable[..., Any]
+
+
+@contextmanager
+def s3_application(folder: Path, verify: Verify = accept_all, region: str = "us-east-1") -> Iterator[str]:
+    """Serve a folder from a thread; gives the address."""
+    application = create_s3_application(folder, verify, region)
+    config = uvicorn.Config(application, http=DeadlineProtocol, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def make_client(url: str, addressing: str = "path", **config: Any) -> Any:
+    """boto3's client of a server, without retries that would hide faults."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": addressing}, retries={"total_max_attempts": 1}, **config),
+        **CREDENTIALS,
+    )
