@@ -91,8 +91,8 @@ def command(
     if action is Action.ENV:
         _print_variables(host, port, data, region, access_key, secret_key_file, writes_metadata=sdk_metadata)
         return
+    from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
-    from imclass.inference.serving.server import Address
     from imclass.sagemaker.control_plane.running import run
     from imclass.sagemaker.control_plane.slots import default_slots
 

@@ -13,8 +13,8 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from imclass.address import Address, is_loopback, listening_socket
 from imclass.errors import UserError
-from imclass.inference.serving.server import Address, is_loopback, listening_socket
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
 from imclass.sagemaker.control_plane.buckets import Buckets
