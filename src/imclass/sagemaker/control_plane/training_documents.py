@@ -108,7 +108,7 @@ def end(document: Document, status: str, secondary_status: str, reason: str | No
     if reason is not None:
         document["FailureReason"] = reason[:LONGEST_REASON]
     if "TrainingStartTime" in document:
-        seconds = round(now - document["TrainingStartTime"]) * document["ResourceConfig"]["InstanceCount"]
+        seconds = max(1, round(now - document["TrainingStartTime"])) * document["ResourceConfig"]["InstanceCount"]
         document |= {"TrainingEndTime": now, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
 
 
