@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.validate import ParamValidator
 
+from imclass.cli.exit_status import TERMINATED
 from imclass.sagemaker.control_plane.service_models import unknown_members
 from tests.sagemaker.job_folder import HYPERPARAMETERS, write_records
 
@@ -70,7 +71,7 @@ def conforms(http_response: Any, parsed: dict[str, Any], model: Any, **other: ob
 def control_plane(data: Path, *options: str, **environment: str) -> Iterator[Server]:
     """A server with this data folder on a free port, and its end with the block."""
     command = [sys.executable, "-m", "imclass", "control-plane", "--port", "0", "--data", str(data), *options]
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **environment}
     log = data / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, env=variables)
@@ -80,6 +81,7 @@ def control_plane(data: Path, *options: str, **environment: str) -> Iterator[Ser
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(DEADLINE)
+    assert process.returncode in (TERMINATED, -signal.SIGKILL), log.read_text()
     assert "Traceback" not in log.read_text(), log.read_text()
 
 

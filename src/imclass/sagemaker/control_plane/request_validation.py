@@ -18,7 +18,7 @@ from imclass.sagemaker.control_plane.api_errors import constraints_failed, malfo
 LENIENT_ENUMERATIONS = ("InstanceType", "TargetDevice")
 """Ends of names of shapes whose values come and go with AWS's machines, and mean nothing here."""
 
-UNICODE_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+UNICODE_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "A-Za-z0-9"}
 """Of Java's expressions, what Python has for them: marks and controls that it lets through beyond them do no harm."""
 
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {

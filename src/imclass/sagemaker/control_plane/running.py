@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 S3_MODULE = "imclass.sagemaker.s3"
 STOP_SECONDS = 10
+BACKLOG = 2048
 
 
 def run(
@@ -69,6 +70,7 @@ def run(
         runs.resume()
         plane = Plane(account, state, buckets, logs, runs)
         application = Application(plane, verifier, s3_application(data / "s3", verifier))
+        opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
 
