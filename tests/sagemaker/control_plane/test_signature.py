@@ -111,6 +111,7 @@ def test_old_and_early_requests(monkeypatch: pytest.MonkeyPatch, minutes: int) -
 def test_headers_that_are_no_signature(header: str) -> None:
     assert code_of("POST", "/", {"host": "h", "authorization": header}, b"") == "AccessDenied"
     assert code_of("POST", "/", {"host": "h"}, b"") == "AccessDenied"
+    assert code_of("GET", "/b/k?AWSAccessKeyId=a&Signature=b&Expires=1", {"host": "h"}, None) == "AccessDenied"
 
 
 def test_headers_that_decide_must_be_signed() -> None:

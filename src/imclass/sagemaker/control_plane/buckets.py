@@ -80,8 +80,7 @@ class Buckets:
         # Only the folder that all such keys share is looked through.
         shared = prefix.key.rpartition("/")[0]
         found = []
-        for folder, names, files in os.walk(root / shared):
-            names[:] = [name for name in names if not name.startswith(".")]
+        for folder, _, files in os.walk(root / shared):
             for name in files:
                 file = Path(folder, name)
                 key = file.relative_to(root).as_posix()

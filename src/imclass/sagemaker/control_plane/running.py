@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.responses import PlainTextResponse
@@ -21,7 +22,7 @@ from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
 from imclass.sagemaker.control_plane.secret import read_secret
-from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureVerifier, Verifier
+from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
@@ -98,9 +99,14 @@ def s3_application(folder: Path, verifier: Verifier) -> ASGIApp:
     """What answers requests of S3."""
     if find_spec(S3_MODULE) is None:
         return PlainTextResponse("This version has no S3; objects are the files in the folder s3.\n", 501)
+    error_kind = import_module(f"{S3_MODULE}.errors").S3Error
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
-        verifier.check(method, url, headers, None)
+        parts = urlsplit(url)
+        try:
+            verifier.check(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, headers, None)
+        except SignatureError as error:
+            raise error_kind(error.code, error.message) from error
 
     application: ASGIApp = import_module(f"{S3_MODULE}.application").create_s3_application(folder, verify)
     return application

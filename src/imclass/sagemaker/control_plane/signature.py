@@ -153,6 +153,8 @@ def read_claim(url: str, headers: Mapping[str, str]) -> Claim:
         credential, names = query.get("X-Amz-Credential", ""), query.get("X-Amz-SignedHeaders", "")
         signature, time = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
         lifetime, is_presigned = _lifetime(query.get("X-Amz-Expires", "")), True
+    elif "AWSAccessKeyId" in query:  # what boto3 presigns with unless it is told otherwise
+        raise _denied("Signature V2 is not accepted; presign with Config(signature_version='s3v4').")
     else:
         raise _denied("The request is not signed.")
     parts = credential.split("/")
