@@ -131,6 +131,24 @@ def test_a_name_is_taken_for_ever(sagemaker: Any, finished: dict[str, Any]) -> N
     )
 
 
+def test_jobs_are_listed(sagemaker: Any, finished: dict[str, Any]) -> None:
+    (found,) = sagemaker.list_training_jobs(NameContains="digits", StatusEquals="Completed")["TrainingJobSummaries"]
+    same = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "TrainingJobStatus")
+    assert {name: found[name] for name in same} == {name: finished[name] for name in same}
+    assert sagemaker.list_training_jobs(CreationTimeBefore=finished["CreationTime"])["TrainingJobSummaries"] == []
+
+
+def test_tags_of_a_job(sagemaker: Any, finished: dict[str, Any]) -> None:
+    arn = finished["TrainingJobArn"]
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == []
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "b", "Value": "1"}, {"Key": "a", "Value": "Größe"}])
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["b"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "Größe"}]
+    many = [{"Key": str(number), "Value": ""} for number in range(50)]
+    with pytest.raises(sagemaker.exceptions.ResourceLimitExceeded):
+        sagemaker.add_tags(ResourceArn=arn, Tags=many)
+
+
 def test_what_the_user_did_wrong_is_the_reason(sagemaker: Any) -> None:
     sagemaker.create_training_job(**job("wrong", {**HYPERPARAMETERS, "num_classes": "many"}))
     description = wait_for_end(sagemaker, "wrong")
@@ -171,6 +189,12 @@ def test_jobs_wait_for_a_place_in_order(tmp_path: Path) -> None:
             waiting = wait_until(sagemaker, name, lambda job: job["SecondaryStatus"] == "Pending")
             message = waiting["SecondaryStatusTransitions"][-1]["StatusMessage"]
             assert message == "Training job waiting for capacity..."
+        names, token = [], {}
+        while token is not None:
+            page = sagemaker.list_training_jobs(MaxResults=2, SortOrder="Ascending", **token)
+            names += [each["TrainingJobName"] for each in page["TrainingJobSummaries"]]
+            token = {"NextToken": page["NextToken"]} if "NextToken" in page else None
+        assert names == ["first", "second", "third"]
         sagemaker.stop_training_job(TrainingJobName="second")
         never_ran = wait_for_end(sagemaker, "second")
         assert never_ran["TrainingJobStatus"] == "Stopped"
