@@ -9,7 +9,18 @@ from imclass.cli.lazy_group import load
 from imclass.hyperparameters import FIELDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
-COMMANDS = ("train", "evaluate", "predict", "transform", "serve", "convert", "pack", "unpack", "inspect")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "transform",
+    "serve",
+    "convert",
+    "pack",
+    "unpack",
+    "inspect",
+    "control-plane",
+)
 OF_THE_PROGRAM = {"--help", "--version", "--install-completion"}
 OF_TORCHRUN = {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"}
 HYPERPARAMETER_OPTIONS = {"--" + name.replace("_", "-") for name in FIELDS}

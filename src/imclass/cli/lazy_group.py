@@ -18,7 +18,7 @@ CONTEXT_SETTINGS = {"help_option_names": ["--help", "-h"]}
 
 
 class LazyGroup(TyperGroup):
-    """Finds the command `NAME` as the function `command` of the module `imclass.cli.NAME`."""
+    """Finds the command `NAME` as the function `command` of the module `imclass.cli.NAME`, `-` being `_` there."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
@@ -32,11 +32,15 @@ class LazyGroup(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command `name`, built from its module."""
-    function: Callable[..., None] = import_module(f"imclass.cli.{name}").command
+    """The command `name`, built from its module; without arguments it shows its help, if it needs any."""
+    module = import_module(f"imclass.cli.{name.replace('-', '_')}")
+    function: Callable[..., None] = module.command
     builder = typer.Typer(add_completion=False)
     builder.command(
-        name, help=_unwrapped(function.__doc__ or ""), context_settings=CONTEXT_SETTINGS, no_args_is_help=True
+        name,
+        help=_unwrapped(function.__doc__ or ""),
+        context_settings=CONTEXT_SETTINGS,
+        no_args_is_help=getattr(module, "NEEDS_ARGUMENTS", True),
     )(function)
     return typer.main.get_command(builder)
 

@@ -182,10 +182,10 @@ def command(
     paths = named_models(models)
 
     keep_memory(of_all_threads=True)
+    from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
     from imclass.inference.serving.limits import MEBIBYTE, Limits
     from imclass.inference.serving.running import run
-    from imclass.inference.serving.server import Address
 
     with log_lines_on_stderr():
         run(

@@ -5,7 +5,6 @@
 REPORT is the file that tells the parent process, whose number is PARENT, why this one failed.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -18,10 +17,9 @@ from imclass.pending_file import PendingFile
 from imclass.sagemaker.failure import failure_of
 from imclass.sagemaker.job import read_job
 from imclass.sagemaker.layout import Layout
+from imclass.sagemaker.parent import die_with
 from imclass.sagemaker.workers import STOPPED_EARLY
 from imclass.training import train
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
@@ -48,15 +46,6 @@ def run_job(layout: Layout) -> None:
         hyperparameters=job.hyperparameters,
         resume=True,
     )
-
-
-def die_with(parent: int) -> None:
-    """Let the kernel end this process when its parent dies, so that a killed job leaves nobody on the GPUs."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        raise SystemExit("the parent process is gone already")
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import httpx
 
+from imclass.address import Address, listening_socket
 from imclass.inference.serving.application import Parts, create_application
-from imclass.inference.serving.server import Address, listening_socket, make_server
+from imclass.inference.serving.server import make_server
 
 DEADLINE = 60.0
 

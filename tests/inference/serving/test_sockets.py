@@ -10,11 +10,12 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from imclass.address import Address, listening_socket
 from imclass.inference.serving import protocol
 from imclass.inference.serving.application import create_application
 from imclass.inference.serving.limits import Limits
 from imclass.inference.serving.models import Models
-from imclass.inference.serving.server import Address, Process, listening_socket
+from imclass.inference.serving.server import Process
 from imclass.inference.serving.service import Batching
 from tests.inference.serving.parts import Workbench, encoded
 from tests.inference.serving.sockets import DEADLINE, exchange, in_thread, metric, received, request, wait_for

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from imclass.address import Address, listening_socket
 from imclass.device import choose_device
 from imclass.inference.serving.admin import create_admin_application
 from imclass.inference.serving.application import Parts, create_application
@@ -13,11 +14,9 @@ from imclass.inference.serving.metrics import Metrics
 from imclass.inference.serving.models import Models
 from imclass.inference.serving.opening import Computing, Opener
 from imclass.inference.serving.server import (
-    Address,
     Process,
     check_exposure,
     check_tls,
-    listening_socket,
     read_token,
 )
 

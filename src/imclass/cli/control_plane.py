@@ -1,0 +1,138 @@
+"""`imclass control-plane`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NEEDS_ARGUMENTS = False
+
+_ADDRESS = "Address"
+_JOBS = "Jobs"
+_CLIENTS = "Clients"
+
+DATA = Path("imclass-control-plane")
+PORT = 4566
+
+
+class Action(StrEnum):
+    """What to do."""
+
+    RUN = "run"
+    ENV = "env"
+
+
+def command(
+    action: Annotated[
+        Action,
+        typer.Argument(metavar="[env]", help="Print the variables of clients instead of running.", show_default=False),
+    ] = Action.RUN,
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on.", rich_help_panel=_ADDRESS)
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="0 is any free port.", rich_help_panel=_ADDRESS)
+    ] = PORT,
+    access_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Requests must be signed with this access key; an address that others can reach needs it.",
+            show_default=False,
+            rich_help_panel=_ADDRESS,
+        ),
+    ] = None,
+    secret_key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with its secret.", show_default=False, rich_help_panel=_ADDRESS),
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of everything that is kept.", rich_help_panel=_JOBS)
+    ] = DATA,
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="Region that the ARNs name.", rich_help_panel=_JOBS)
+    ] = "us-east-1",
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Jobs that run at once; the others wait. One a GPU, or one for every four cores.",
+            show_default=False,
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    sdk_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--sdk-metadata",
+            help="With env: write /opt/ml/metadata/resource-metadata.json, from which the SageMaker SDK's "
+            "get_execution_role() takes the role.",
+            rich_help_panel=_CLIENTS,
+        ),
+    ] = False,
+) -> None:
+    """Be the AWS services that code written for SageMaker calls, on this machine; training jobs really run.
+
+    Everything is kept below --data, objects of S3 as plain files. SIGTERM and Ctrl-C end the server; jobs go on, and
+    the next server with the same folder takes them up.
+
+    [bold]Examples[/bold]
+
+    imclass control-plane
+
+    eval "$(imclass control-plane env)"
+
+    imclass control-plane --host 0.0.0.0 --access-key me --secret-key-file secret.txt
+    """
+    if action is Action.ENV:
+        _print_variables(host, port, data, region, access_key, secret_key_file, writes_metadata=sdk_metadata)
+        return
+    from imclass.address import Address
+    from imclass.cli.log_lines import log_lines_on_stderr
+    from imclass.sagemaker.control_plane.running import run
+    from imclass.sagemaker.control_plane.slots import default_slots
+
+    with log_lines_on_stderr():
+        run(
+            Address(host, port),
+            data,
+            region=region,
+            slots=slots or default_slots(),
+            access_key=access_key,
+            secret_key_file=secret_key_file,
+        )
+
+
+def _print_variables(
+    host: str,
+    port: int,
+    data: Path,
+    region: str,
+    access_key: str | None,
+    secret_key_file: Path | None,
+    *,
+    writes_metadata: bool,
+) -> None:
+    from imclass.sagemaker.control_plane.account import Account
+    from imclass.sagemaker.control_plane.client_settings import (
+        FOLDER,
+        client_variables,
+        shell_exports,
+        write_client_files,
+        write_metadata,
+    )
+    from imclass.sagemaker.control_plane.secret import read_secret
+
+    account = Account(region)
+    folder = data.absolute() / FOLDER
+    write_client_files(folder, account)
+    if writes_metadata:
+        write_metadata(account)
+    secret = None if secret_key_file is None else read_secret(secret_key_file)
+    shown_host = f"[{host}]" if ":" in host else host
+    variables = client_variables(f"http://{shown_host}:{port}", account, folder, access_key, secret)
+    print(shell_exports(variables), end="")

@@ -1,0 +1,164 @@
+"""One address for all services: which one a request is for shows in its headers and its path.
+
+::
+
+    X-Amz-Target: SageMaker.OPERATION           SageMaker
+    X-Amz-Target: Logs_20140328.OPERATION       CloudWatch Logs
+    POST / with a form, Version=2011-06-15      STS
+    POST / with a form, Version=2010-05-08      IAM
+    everything else                             S3
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from imclass.sagemaker.control_plane import (
+    identity_operations,
+    log_operations,
+    protocols,
+    tag_operations,
+    training_operations,
+)
+from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, malformed, unknown_operation
+from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
+from imclass.sagemaker.control_plane.service_models import service_model
+from imclass.sagemaker.control_plane.signature import SignatureError, Verifier
+
+log = logging.getLogger(__name__)
+
+OPERATIONS: dict[str, dict[str, Operation]] = {
+    "sagemaker": {**training_operations.OPERATIONS, **tag_operations.OPERATIONS},
+    "logs": log_operations.OPERATIONS,
+    "sts": identity_operations.STS_OPERATIONS,
+    "iam": identity_operations.IAM_OPERATIONS,
+}
+"""By service and name: all that this server does beside S3."""
+
+TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+VERSIONS = {"2011-06-15": "sts", "2010-05-08": "iam"}
+LARGEST_BODY = 8 << 20
+FAULT = ApiError("InternalFailure", "The server has failed; its log tells why.", 500)
+
+
+class Application:
+    """The ASGI application of the control plane.
+
+    Args:
+        s3: what answers requests of S3; it checks signatures itself.
+    """
+
+    def __init__(self, plane: Plane, verifier: Verifier, s3: ASGIApp) -> None:
+        self._plane = plane
+        self._verifier = verifier
+        self._s3 = s3
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._s3(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        if "x-amz-target" in request.headers:
+            response = await self._answer_json(request)
+        elif is_query(request):
+            response = await self._answer_query(request)
+        else:
+            await self._s3(scope, receive, send)
+            return
+        await response(scope, receive, send)
+
+    async def _answer_json(self, request: Request) -> Response:
+        """Answer SageMaker or CloudWatch Logs."""
+        request_id = str(uuid.uuid4())
+        try:
+            body = await self._checked_body(request)
+            prefix, _, name = request.headers["x-amz-target"].partition(".")
+            if prefix not in TARGETS:
+                raise unknown_operation(f"{prefix}.{name}", sorted(TARGETS))
+            service = TARGETS[prefix]
+            values = await run_in_threadpool(
+                perform, self._plane, service, OPERATIONS[service], name, protocols.read_json(body)
+            )
+            return protocols.json_response(values, service_model(service).operation_model(name), request_id)
+        except ApiError as error:
+            return protocols.json_error(error, request_id)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("%s has failed", request.headers["x-amz-target"])
+            return protocols.json_error(FAULT, request_id)
+
+    async def _answer_query(self, request: Request) -> Response:
+        """Answer STS or IAM."""
+        request_id = str(uuid.uuid4())
+        try:
+            fields = protocols.read_form(await self._checked_body(request))
+            service, name = VERSIONS.get(fields.get("Version", "")), fields.get("Action", "")
+            if service is None:
+                raise invalid(f"Version must be one of {', '.join(VERSIONS)}.")
+            offered = OPERATIONS[service]
+            if name not in offered:
+                raise unknown_operation(name, list(offered))
+            model = service_model(service).operation_model(name)
+            asked = protocols.form_values(fields, model.input_shape)
+            values = await run_in_threadpool(perform, self._plane, service, offered, name, asked)
+            return protocols.xml_response(values, model, request_id)
+        except ApiError as error:
+            return protocols.xml_error(error, request_id)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("A request of STS or IAM has failed")
+            return protocols.xml_error(FAULT, request_id)
+
+    async def _checked_body(self, request: Request) -> bytes:
+        """The body, of a sender who may send it.
+
+        Raises:
+            ApiError: it is too large, or the signature is wrong.
+        """
+        body = await read_body(request)
+        try:
+            self._verifier.check(request.method, address_of(request.scope), headers_of(request), body)
+        except SignatureError as error:
+            raise ApiError(error.code, error.message, 403) from error
+        return body
+
+
+def is_query(request: Request) -> bool:
+    """Whether a request has the form of STS's and IAM's."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return request.method == "POST" and request.url.path == "/" and kind == protocols.FORM
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body.
+
+    Raises:
+        ApiError: it is larger than any that there is a use for.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            error = malformed(f"The body has more than {LARGEST_BODY} bytes.")
+            raise ApiError(error.code, error.message, 413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def address_of(scope: Scope) -> str:
+    """Path and query as they were sent."""
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+def headers_of(request: Request) -> Mapping[str, str]:
+    """By name in lower case; those that came several times are joined."""
+    names = {name.decode("latin-1") for name, _ in request.headers.raw}
+    return {name: ",".join(request.headers.getlist(name)) for name in names}

@@ -1,0 +1,23 @@
+"""A command of the container as a process of this machine, which ends with the process that started it.
+
+python -m imclass.sagemaker.control_plane.contained train PARENT
+"""
+
+import sys
+
+from imclass.sagemaker import container
+from imclass.sagemaker.parent import die_with
+
+COMMANDS = {"train": container.train, "serve": container.serve}
+
+
+def main() -> None:
+    """Run the command as `docker run IMAGE COMMAND` does."""
+    command, parent = sys.argv[1], int(sys.argv[2])
+    die_with(parent)
+    del sys.argv[1:]
+    COMMANDS[command]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The whole control plane, put together and run."""
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
+
+from imclass.address import Address, is_loopback, listening_socket
+from imclass.errors import UserError
+from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.application import Application
+from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.log_files import LogFolder
+from imclass.sagemaker.control_plane.plane import Plane
+from imclass.sagemaker.control_plane.secret import read_secret
+from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
+from imclass.sagemaker.control_plane.slots import Slots
+from imclass.sagemaker.control_plane.state import opened_state
+from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+
+log = logging.getLogger(__name__)
+
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+S3_MODULE = "imclass.sagemaker.s3"
+STOP_SECONDS = 10
+BACKLOG = 2048
+
+
+def run(
+    address: Address,
+    data: Path,
+    *,
+    region: str = "us-east-1",
+    slots: int,
+    access_key: str | None = None,
+    secret_key_file: Path | None = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, which is raised again; to be called in the main thread.
+
+    Args:
+        address: where to listen.
+        data: folder of everything that is kept.
+        region: of the ARNs.
+        slots: how many jobs run at once.
+        access_key, secret_key_file: requests must be signed with them; an address that others reach needs them.
+
+    Raises:
+        UserError: the address cannot be had or is not protected, a file is wrong, or the folder is in use.
+    """
+    if REGION.fullmatch(region) is None:
+        raise UserError(f"{region!r} is not the name of a region", where="--region", fix="Give one such as us-east-1.")
+    verifier = make_verifier(address, access_key, secret_key_file)
+    account = Account(region)
+    data = data.absolute()
+    with ExitStack() as stack:
+        opened = stack.enter_context(listening_socket(address))
+        state = stack.enter_context(opened_state(data))
+        (data / "s3").mkdir(exist_ok=True)
+        buckets, logs = Buckets(data / "s3"), LogFolder(data / "logs")
+        runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
+        stack.enter_context(closing(runs))
+        runs.resume()
+        plane = Plane(account, state, buckets, logs, runs)
+        application = Application(plane, verifier, s3_application(data / "s3", verifier))
+        opened.listen(BACKLOG)  # so that whoever reads the next line can connect
+        log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
+        uvicorn.Server(_config(application)).run([opened])
+
+
+def make_verifier(address: Address, access_key: str | None, secret_key_file: Path | None) -> Verifier:
+    """What checks who sends requests.
+
+    Raises:
+        UserError: only one half of the credentials is there, the secret cannot be read, or the address needs both.
+    """
+    if (access_key is None) != (secret_key_file is None):
+        raise UserError("credentials have two halves", fix="Give both --access-key and --secret-key-file, or neither.")
+    if access_key is not None and secret_key_file is not None:
+        return SignatureVerifier(access_key, read_secret(secret_key_file))
+    if not is_loopback(address.host):
+        raise UserError(
+            f"{address.host} can be reached from other machines, and anyone there could run jobs",
+            where="--host",
+            fix="Give --access-key and --secret-key-file.",
+        )
+    return AcceptAll()
+
+
+def s3_application(folder: Path, verifier: Verifier) -> ASGIApp:
+    """What answers requests of S3."""
+    if find_spec(S3_MODULE) is None:
+        return PlainTextResponse("This version has no S3; objects are the files in the folder s3.\n", 501)
+    error_kind = import_module(f"{S3_MODULE}.errors").S3Error
+
+    def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(url)
+        try:
+            verifier.check(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, headers, None)
+        except SignatureError as error:
+            raise error_kind(error.code, error.message) from error
+
+    application: ASGIApp = import_module(f"{S3_MODULE}.application").create_s3_application(folder, verify)
+    return application
+
+
+def _config(application: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        ws="none",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
