@@ -1,5 +1,6 @@
 """Batches of the loader with a hardware decoder: a stand-in on the CPU, and the real one where there is a GPU."""
 
+import sys
 import threading
 from dataclasses import replace
 
@@ -280,10 +281,16 @@ def test_a_decoder_that_does_not_work_is_found_out(caplog, problem: str) -> None
         open_hardware("hardware", DEVICE, 2, Wrong())
 
 
-def test_without_torchvision_or_gpu_hardware_is_refused_and_auto_goes_on(mixed, monkeypatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torchvision", None)
+def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkeypatch) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert open_hardware("auto", DEVICE, 3) is None
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("JPEGs are decoded on 3 CPU threads, not on the GPU: ")
+    assert "pip install 'imclass[gpu]'" in record.getMessage()
     with pytest.raises(UserError, match="JPEGs cannot be decoded"):
-        collect(make(mixed, None, device=DEVICE), requests(13, 13))
+        open_hardware("hardware", DEVICE, 3)
 
 
 class FakeTorchvision:

@@ -64,20 +64,22 @@ def open_hardware(
         opened = decoder or NvjpegDecoder(device)
         hardware = Hardware(opened, device, stream, DecodeShare(helpers))
         difference = trial(hardware)
+    except ImportError as problem:
+        reason, level = f"{problem}. pip install 'imclass[gpu]' changes that", logging.INFO
     except Exception as problem:  # noqa: BLE001  (anything can be wrong with a driver; it is logged or raised below)
-        reason = f"{type(problem).__name__}: {problem}"
+        reason, level = f"{type(problem).__name__}: {problem}", logging.WARNING
     else:
         if difference <= _TOLERANCE:
             logger.info("JPEGs are decoded on %s%s", opened.name, f" and {helpers} threads" if helpers else "")
             return hardware
-        reason = f"its pixels differ from the CPU's by {difference:.1f} levels on average"
+        reason, level = f"its pixels differ from the CPU's by {difference:.1f} levels on average", logging.WARNING
     if choice == "hardware":
         raise UserError(
             f"JPEGs cannot be decoded on {device}: {reason}",
             where="decoder",
             fix="Install torchvision and Triton builds that fit this torch and driver, or choose auto or cpu.",
         )
-    logger.warning("JPEGs are decoded on %d CPU threads, not on the GPU. %s", threads, reason)
+    logger.log(level, "JPEGs are decoded on %d CPU threads, not on the GPU: %s", threads, reason)
     return None
 
 
