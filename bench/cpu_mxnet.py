@@ -7,7 +7,7 @@ PREFIX-0000.params), its images come from its own ImageRecordIter with one OpenM
 step of training is that of `Module.fit`.
 """
 
-import multiprocessing
+import os
 import time
 
 import mxnet as mx
@@ -39,7 +39,7 @@ def iterator(settings):
         batch_size=settings["mini_batch_size"],
         shuffle=True,
         resize=settings["resize"] or -1,
-        preprocess_threads=multiprocessing.cpu_count(),
+        preprocess_threads=len(os.sched_getaffinity(0)),
         ctx="cpu",
         **AUGMENTATIONS[settings["augmentation_type"]],
     )
