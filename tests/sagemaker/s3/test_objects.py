@@ -208,7 +208,7 @@ def test_checksums_have_the_published_values(client, algorithm, value):
         ({"x-amz-checksum-crc16": "AAAA"}, "InvalidRequest"),
         ({"x-amz-tagging": "a=b"}, "NotImplemented"),
         ({"x-amz-meta-long": "x" * 2049}, "MetadataTooLarge"),
-        ({"Content-Length": str(6 << 30)}, "EntityTooLarge"),
+        ({"Content-Length": str(6 << 30), "Expect": "100-continue"}, "EntityTooLarge"),
         ({"If-None-Match": '"abc"'}, "NotImplemented"),
     ],
 )

@@ -149,8 +149,9 @@ class Store:
             S3Error: NoSuchBucket, NoSuchKey.
         """
         for path in self._paths(bucket, key):
-            if path.is_file():
-                return path
+            with _missing_is_none():
+                if stat.S_ISREG(path.stat().st_mode):
+                    return path
         raise no_such_key(key)
 
     def find(self, bucket: str, key: str) -> Description | None:
