@@ -78,7 +78,7 @@ class Loader:
         samples: int | None = None,
         scaled_decode: bool = True,
         stall_seconds: float = 120.0,
-        decoder: DecoderChoice = "auto",
+        decoder: DecoderChoice = "cpu",
         hardware_decoder: HardwareDecoder | None = None,
     ) -> None:
         self.source = source
