@@ -5,6 +5,7 @@ import signal
 import tarfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,9 @@ def test_jobs_are_listed(sagemaker: Any, finished: dict[str, Any]) -> None:
     (found,) = sagemaker.list_training_jobs(NameContains="digits", StatusEquals="Completed")["TrainingJobSummaries"]
     same = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "TrainingJobStatus")
     assert {name: found[name] for name in same} == {name: finished[name] for name in same}
-    assert sagemaker.list_training_jobs(CreationTimeBefore=finished["CreationTime"])["TrainingJobSummaries"] == []
+    before = finished["CreationTime"] - timedelta(seconds=2)  # boto3 sends whole seconds
+    assert sagemaker.list_training_jobs(CreationTimeBefore=before)["TrainingJobSummaries"] == []
+    assert sagemaker.list_training_jobs(CreationTimeAfter=before)["TrainingJobSummaries"] != []
 
 
 def test_tags_of_a_job(sagemaker: Any, finished: dict[str, Any]) -> None:

@@ -35,7 +35,9 @@ class Place:
         if found is None:
             raise ValueError(f"{address!r} is not s3://BUCKET/KEY")
         key = found[2] or ""
-        if "\0" in key or ".." in key.split("/"):
+        # A name that is empty would make the path absolute, or be lost; only the last may be, as in `folder/`.
+        parts = key.removesuffix("/").split("/") if key else []
+        if "\0" in key or any(part in ("", ".", "..") for part in parts):
             raise ValueError(f"{address!r} has a key that cannot be a file")
         return cls(found[1], key)
 
