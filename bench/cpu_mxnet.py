@@ -31,7 +31,7 @@ AUGMENTATIONS = {
 
 
 def iterator(settings):
-    """Endless passes are made of `reset`."""
+    """Batches, of which few are made ahead: those that are ready when a turn begins were not made in it."""
     return mx.io.ImageRecordIter(
         path_imgrec=settings["records"],
         path_imgidx=settings["records"][: -len("rec")] + "idx",
@@ -41,8 +41,18 @@ def iterator(settings):
         resize=settings["resize"] or -1,
         preprocess_threads=len(os.sched_getaffinity(0)),
         ctx="cpu",
+        prefetch_buffer=1,
         **AUGMENTATIONS[settings["augmentation_type"]],
     )
+
+
+def next_batch(batches):
+    """The next one of endless passes. `reset` belongs at the end of a pass only: it throws away what is made ahead."""
+    try:
+        return batches.next()
+    except StopIteration:
+        batches.reset()
+        return batches.next()
 
 
 def bound_module(settings, for_training):
@@ -66,11 +76,7 @@ def train(settings):
     def work(seconds):
         began, steps = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
-            try:
-                batch = batches.next()
-            except StopIteration:
-                batches.reset()
-                continue
+            batch = next_batch(batches)
             module.forward_backward(batch)
             module.update()
             module.update_metric(metric, batch.label)  # reads the answers, as `fit` does: the step is done then
@@ -83,16 +89,15 @@ def train(settings):
 
 
 def load(settings):
-    """Whole passes through the data."""
+    """Batches of endless passes through the data."""
     batches = iterator(settings)
 
     def work(seconds):
         began, images = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
-            batches.reset()
-            for batch in batches:
-                batch.data[0].wait_to_read()
-                images += settings["mini_batch_size"] - batch.pad
+            batch = next_batch(batches)
+            batch.data[0].wait_to_read()
+            images += settings["mini_batch_size"]  # also where the end of a pass is filled up: those are decoded too
         return images
 
     work(0.01)
