@@ -2,7 +2,7 @@
 
     python -m bench.gpu [--only step end-to-end timm torchvision eager] [--layers 50] [--network resnet_v1]
                         [--batch 256] [--photos FOLDER] [--records 20000] [--workers 16] [--seconds 5] [--rounds 3]
-                        [--json FILE]
+                        [--compile off] [--json FILE]
     torchrun --standalone --nproc-per-node 2 -m bench.gpu --only scaling [--batch 256] ...
 
 step          imclass's step on random pixels that are on the device, compiled and not
@@ -28,8 +28,9 @@ from pathlib import Path
 import torch
 
 from bench.gpu import peers, pictures
-from bench.gpu.ours import Settings, Trainer, open_records
+from bench.gpu.ours import Settings, Trainer
 from bench.gpu.timing import Contestant, describe_machine, images_per_second, synchronise, take_turns
+from imclass.data import open_source
 from imclass.training.process_group import Processes, join
 
 PARTS = ("step", "end-to-end", "eager", "timm", "torchvision")
@@ -60,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=256, help="images of a step on each GPU")
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--compile", choices=["on", "off"], default="on", help="imclass's network (default: on)")
     parser.add_argument("--photos", type=Path, help="folder of photographs, for what trains from files")
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=16, help="threads of imclass, processes of the peers")
@@ -80,9 +82,10 @@ def settings_in_json(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)}
 
 
-def settings_of(arguments: argparse.Namespace, num_layers: int, *, compile: str = "on", gpus: int = 1) -> Settings:
-    batch_size = arguments.batch * gpus
-    return Settings(arguments.network, num_layers, batch_size, arguments.side, arguments.precision, compile)
+def settings_of(arguments: argparse.Namespace, num_layers: int, *, compile: str = "", gpus: int = 1) -> Settings:
+    """What imclass trains; compiled as the options say where `compile` does not."""
+    how = compile or arguments.compile
+    return Settings(arguments.network, num_layers, arguments.batch * gpus, arguments.side, arguments.precision, how)
 
 
 # ---------------------------------------------------------------------------------------------------- peers
@@ -110,13 +113,14 @@ def our_contestants(
         return
     source = None
     if "end-to-end" in arguments.only:
-        source = open_records(pictures.write_records(jpegs, arguments.records, folder / "train.rec"))
+        source = open_source(pictures.write_records(jpegs, arguments.records, folder / "train.rec"))
     trainer = Trainer(settings_of(arguments, num_layers), processes, source, arguments.workers)
     facts = {"compile_seconds": trainer.compile_seconds}
     if "end-to-end" in arguments.only:
         yield Contestant("imclass from JPEGs", "end-to-end", trainer.from_records(), ahead=12, facts=facts)
     if "step" in arguments.only:
         yield Contestant("imclass, random pixels", "step", trainer.on_random_pixels(), ahead=8, facts=facts)
+    if "step" in arguments.only and arguments.compile == "on":
         plain = Trainer(settings_of(arguments, num_layers, compile="off"), processes, None)
         yield Contestant("imclass not compiled, random pixels", "step", plain.on_random_pixels(), ahead=8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bench.gpu.pictures import CLASSES
-from imclass.data import Source, open_source
+from imclass.data import Source
 from imclass.hyperparameters import parse
 from imclass.images import BadImages, Batch, Loader
 from imclass.training.job import Job
@@ -100,9 +100,3 @@ class Trainer:
         images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device, generator=generator)
         labels = torch.randint(0, CLASSES, (count, 1), device=device, generator=generator).float()
         return Batch(images.contiguous(memory_format=torch.channels_last), labels, np.arange(count), planned=count)
-
-
-def open_records(path: Path) -> Source:
-    source = open_source(path)
-    assert isinstance(source, Source)
-    return source
