@@ -6,7 +6,6 @@ differentiation in a fraction of the time.
 
 import functools
 import logging
-import math
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,15 @@ from imclass.training.step import Training, update
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, 0, 1, CPU)
 RAW = {"num_classes": 3, "num_training_samples": 72, "num_layers": 8, "image_shape": "3,16,16", "mini_batch_size": 12}
+
+SETTINGS = {
+    "recipe": "sagemaker",
+    "image_shape": "3,16,16",
+    "num_layers": 8,
+    "epochs": 2,
+    "mini_batch_size": 12,
+    "learning_rate": 0.05,
+}
 
 
 def settings_of(**changes: object) -> Hyperparameters:
@@ -69,9 +77,9 @@ IMAGENET = {"num_layers": 50, "image_shape": "3,224,224", "num_classes": 1000, "
         ({"compile": "on", "epochs": 1}, ON_GPU, None),
         ({**IMAGENET, "epochs": 90}, ALONE, "on a GPU only"),
         ({**IMAGENET, "epochs": 90}, ON_GPU, None),
-        ({**IMAGENET, "num_training_samples": 5000, "epochs": 10}, ON_GPU, "expects to save 3.1 s in this run"),
-        ({**IMAGENET, "epochs": 1}, ON_GPU, None),
-        ({**IMAGENET, "epochs": 1}, Processes(1, 8, 1, 8, torch.device("cuda", 1)), "expects to save 9.9 s"),
+        ({**IMAGENET, "num_training_samples": 5000, "epochs": 10}, ON_GPU, "expects to save 3.3 s in this run"),
+        ({**IMAGENET, "epochs": 2}, ON_GPU, None),
+        ({**IMAGENET, "epochs": 8}, Processes(1, 8, 1, 8, torch.device("cuda", 1)), "expects to save 83.6 s"),
         ({"compile": "on", "sync_batch_norm": True}, Processes(0, 2, 0, 2, CPU), "exchanges statistics"),
         ({"compile": "on", "sync_batch_norm": True}, ALONE, None),
     ],
@@ -88,7 +96,7 @@ def test_the_saving_is_that_of_the_measured_network() -> None:
     settings = settings_of(**IMAGENET, epochs=1)
     with torch.device("meta"):
         model = build("resnet_v1", 50, (3, 224, 224), 1000)
-    assert seconds_saved(settings, model, 1) == pytest.approx(1_281_167 / 4740 - 1_281_167 / 6700, rel=1e-3)
+    assert seconds_saved(settings, model, 1) == pytest.approx(1_281_167 / 4755 - 1_281_167 / 6895, rel=1e-3)
 
 
 # --------------------------------------------------------------------------------------------- the compiled step
@@ -150,7 +158,7 @@ def test_units_of_a_shape_are_compiled_once(photos: Path, tmp_path: Path, monkey
         graphs += 1
         return graph
 
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile.func, backend=counted))  # type: ignore[attr-defined]
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile.func, backend=counted))
     assert compile_update(prepared(photos, tmp_path, compile="on", num_layers=50, image_shape="3,32,32")) is not None
     # Stem and last activation; the first unit of each of four stages and the others.
     assert graphs == 2 + 4 * 2
@@ -202,38 +210,17 @@ def test_a_process_goes_without_when_another_one_fails(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_run_tells_what_compiling_took(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    first = train(photos, output=tmp_path / "a", hyperparameters={**SETTINGS, "compile": "on"}, device="cpu")
+def test_a_run_tells_what_compiling_took(photos: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    settings = {**SETTINGS, "compile": "on"}
+    first = train(photos, output=tmp_path / "a", hyperparameters=settings, device="cpu", quiet=True, log_file=log)
     assert first.metrics[0]["compile_seconds"] > 0
     assert all("compile_seconds" not in line for line in first.metrics[1:])
-    assert f"the code is kept in {tmp_path / 'compiled'}" in caplog.text
+    assert f"the code is kept in {tmp_path / 'compiled'}" in log.read_text()
     # Frozen and learning networks are compiled each in its turn.
     changes = {"epochs": 3, "freeze_backbone_epochs": 1, "compile": "on"}
+    settings = {**SETTINGS, **changes}
     second = train(
-        photos, output=tmp_path / "b", model=first.model_path, hyperparameters={**SETTINGS, **changes}, device="cpu"
+        photos, output=tmp_path / "b", model=first.model_path, hyperparameters=settings, device="cpu", quiet=True
     )
     assert ["compile_seconds" in line for line in second.metrics] == [True, True, False]
-
-
-SETTINGS = {
-    "recipe": "sagemaker",
-    "image_shape": "3,16,16",
-    "num_layers": 8,
-    "epochs": 2,
-    "mini_batch_size": 12,
-    "learning_rate": 0.05,
-}
-
-
-def test_a_run_with_generated_code(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "code"))
-    torch._dynamo.reset()
-    losses = []
-    for mode in ("off", "on"):
-        settings = {**SETTINGS, "compile": mode}
-        run = train(photos, output=tmp_path / mode, hyperparameters=settings, device="cpu", quiet=True)
-        losses.append([line[name] for line in run.metrics for name in ("train_loss", "validation_loss")])
-    assert losses[1] == pytest.approx(losses[0], rel=0.02)
-    assert all(math.isfinite(loss) for loss in losses[1])
-    assert any((tmp_path / "code").rglob("*.so")), "code was generated, and kept where it was to be"

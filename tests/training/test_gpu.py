@@ -3,11 +3,20 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from imclass.data import open_source
+from imclass.hyperparameters import parse
+from imclass.images import Batch
 from imclass.training import run, train
 from imclass.training.evaluation import evaluate_model
+from imclass.training.job import Job
+from imclass.training.metrics import RunningSums
+from imclass.training.preparation import prepare
+from imclass.training.process_group import Processes
+from imclass.training.step import train_step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -84,3 +93,42 @@ def test_everything_at_once(photos: Path, tmp_path: Path) -> None:
     }
     result = train(photos, output=tmp_path, hyperparameters={**SETTINGS, **more}, device="cuda", quiet=True)
     assert len(result.metrics) == 3
+
+
+@pytest.mark.parametrize("network", ["resnet_v2", "resnet_v1"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_compiled_steps_learn_as_plain_ones_do(photos: Path, tmp_path: Path, network: str, precision: str) -> None:
+    more = {"network": network, "precision_dtype": precision, "learning_rate": 0.01, "ema_decay": 0.5}
+    curves = []
+    for mode in ("off", "on"):
+        settings = {**SETTINGS, **more, "compile": mode}
+        result = train(photos, output=tmp_path / mode, hyperparameters=settings, device="cuda", quiet=True)
+        assert ("compile_seconds" in result.metrics[0]) == (mode == "on")
+        curves.append([line[name] for line in result.metrics for name in ("train_loss", "validation_loss")])
+    assert curves[0] == pytest.approx(curves[1], rel=0.05)
+
+
+@pytest.mark.parametrize("mode", ["off", "on"])
+def test_steps_do_not_wait_for_the_device(photos: Path, tmp_path: Path, mode: str) -> None:
+    device = torch.device("cuda", 0)
+    raw = {"num_classes": 3, "num_training_samples": 72, "num_layers": 8, "image_shape": "3,16,16"}
+    more = {"mini_batch_size": 12, "precision_dtype": "bfloat16", "top_k": 2, "ema_decay": 0.9, "compile": mode}
+    source = open_source(photos)
+    training = prepare(
+        Job(source, source, parse({**raw, **more, "gradient_clip_norm": 1.0}), "resnet_v2", None, tmp_path),
+        Processes(0, 1, 0, 1, device),
+    )
+    run.make_ready(training, epoch=0)
+    images = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    batch = Batch(images, torch.zeros(12, 1, device=device), np.arange(12), planned=12)
+    sums = RunningSums(device, 2, multi_label=False)
+    for step in range(5):  # the fourth is recorded
+        sums.add(*train_step(training, batch, step, 0.01), step)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(5, 10):
+            sums.add(*train_step(training, batch, step, 0.01), step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert sums.read().samples == 120

@@ -30,8 +30,10 @@ def fold_batch_norms(network: ResNet) -> int:
     assert not network.training, "training needs batch norms"
     pairs = list(_pairs(network))
     for owner, convolution, norm in pairs:
-        folded = fuse_conv_bn_eval(owner.get_submodule(convolution), owner.get_submodule(norm))  # type: ignore[type-var, arg-type]
-        setattr(owner, convolution, folded)
+        before, after = owner.get_submodule(convolution), owner.get_submodule(norm)
+        assert isinstance(before, nn.Conv2d)
+        assert isinstance(after, nn.BatchNorm2d)
+        setattr(owner, convolution, fuse_conv_bn_eval(before, after))
         setattr(owner, norm, nn.Identity())
     return len(pairs)
 

@@ -1,0 +1,1 @@
+"""Measurements of imclass beside its peers."""

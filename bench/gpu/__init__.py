@@ -1,0 +1,1 @@
+"""Training on a GPU, beside its peers; `python -m bench.gpu`."""

@@ -1,0 +1,90 @@
+"""Turns of contestants that train on the same device."""
+
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from imclass.version import VERSION
+
+STEPS_STARTED_AHEAD = 4  # of a device that computes while the host goes on
+
+
+@dataclass
+class Contestant:
+    """Something that trains step by step.
+
+    Attributes:
+        name: as the table shows it.
+        part: of the benchmark; see `--only`.
+        steps: endless; each item is the number of images of a step that was started.
+        ahead: steps whose images are waiting ready after a pause, and which a turn therefore does not count.
+        rates: images per second, one a turn.
+        facts: of its making, such as the seconds that compiling took.
+    """
+
+    name: str
+    part: str
+    steps: Iterator[int]
+    ahead: int = 4
+    rates: list[float] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def take_turns(contestants: Sequence[Contestant], rounds: int, seconds: float, device: torch.device) -> None:
+    """Let them train one after the other, `rounds` times, so that a disturbance hits all alike."""
+    for _ in range(rounds):
+        for contestant in contestants:
+            for _ in range(contestant.ahead):
+                next(contestant.steps)
+            rate = images_per_second(contestant.steps, seconds, device)
+            contestant.rates.append(rate)
+            print(f"  {contestant.name:<44}{rate:>10,.0f} images/s", flush=True)
+
+
+def images_per_second(steps: Iterator[int], seconds: float, device: torch.device) -> float:
+    """Speed of steps over about so many seconds, from one rest of the device to the next."""
+    started: deque[torch.cuda.Event] = deque()
+    synchronise(device)
+    began, images = time.perf_counter(), 0
+    while images == 0 or time.perf_counter() - began < seconds:
+        images += next(steps)
+        if device.type == "cuda":
+            started.append(torch.cuda.current_stream(device).record_event())
+            if len(started) > STEPS_STARTED_AHEAD:
+                started.popleft().synchronize()
+    synchronise(device)
+    return images / (time.perf_counter() - began)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def describe_machine(device: torch.device) -> dict[str, object]:
+    """For JSON."""
+    described: dict[str, object] = {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "imclass": VERSION,
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        facts = torch.cuda.get_device_properties(device)
+        described |= {
+            "gpu": facts.name,
+            "gpus": torch.cuda.device_count(),
+            "gpu_memory_gib": round(facts.total_memory / 2**30, 1),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return described
