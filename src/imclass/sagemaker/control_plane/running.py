@@ -5,13 +5,10 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from imclass.address import Address, is_loopback, listening_socket
@@ -26,11 +23,12 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+from imclass.sagemaker.s3.application import create_s3_application
+from imclass.sagemaker.s3.errors import S3Error
 
 log = logging.getLogger(__name__)
 
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-S3_MODULE = "imclass.sagemaker.s3"
 STOP_SECONDS = 10
 BACKLOG = 2048
 
@@ -70,7 +68,7 @@ def run(
         stack.enter_context(closing(runs))
         runs.resume()
         plane = Plane(account, state, buckets, logs, runs)
-        application = Application(plane, verifier, s3_application(data / "s3", verifier))
+        application = Application(plane, verifier, s3_application(data / "s3", verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -95,21 +93,17 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
-def s3_application(folder: Path, verifier: Verifier) -> ASGIApp:
-    """What answers requests of S3."""
-    if find_spec(S3_MODULE) is None:
-        return PlainTextResponse("This version has no S3; objects are the files in the folder s3.\n", 501)
-    error_kind = import_module(f"{S3_MODULE}.errors").S3Error
+def s3_application(folder: Path, verifier: Verifier, region: str) -> ASGIApp:
+    """What answers requests of S3; signatures are checked as those of the other services are."""
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
         try:
             verifier.check(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, headers, None)
         except SignatureError as error:
-            raise error_kind(error.code, error.message) from error
+            raise S3Error(error.code, error.message) from error
 
-    application: ASGIApp = import_module(f"{S3_MODULE}.application").create_s3_application(folder, verify)
-    return application
+    return create_s3_application(folder, verify, region)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
