@@ -15,15 +15,16 @@ from imclass.images import available_cores
 from imclass.version import VERSION
 
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "simplejpeg", "openvino")
+CPU = torch.device("cpu")
 
 
-def describe() -> dict[str, object]:
-    """Processor, system and versions, for JSON."""
+def describe(device: torch.device = CPU) -> dict[str, object]:
+    """Processor, GPU, system and versions, for JSON."""
     described: dict[str, object] = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "processor": _processor(),
         "cores": available_cores(),
-        "multiplies_bfloat16": multiplies_bfloat16(torch.device("cpu")),
+        "multiplies_bfloat16": multiplies_bfloat16(CPU),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30,
         "load_average": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
@@ -36,7 +37,18 @@ def describe() -> dict[str, object]:
             described[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             described[package] = None
-    return described
+    return described | (_gpu(device) if device.type == "cuda" else {})
+
+
+def _gpu(device: torch.device) -> dict[str, object]:
+    facts = torch.cuda.get_device_properties(device)
+    return {
+        "gpu": facts.name,
+        "gpus": torch.cuda.device_count(),
+        "gpu_memory_gib": round(facts.total_memory / 2**30, 1),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
 
 
 def in_words(described: dict[str, object]) -> str:

@@ -2,7 +2,7 @@
 
     python -m bench.gpu [--only step end-to-end timm torchvision eager] [--layers 50] [--network resnet_v1]
                         [--batch 256] [--photos FOLDER] [--records 20000] [--workers 16] [--seconds 5] [--rounds 3]
-                        [--compile off] [--json FILE]
+                        [--compile off] [--decoder auto] [--json FILE]
     torchrun --standalone --nproc-per-node 2 -m bench.gpu --only scaling [--batch 256] ...
 
 step          imclass's step on random pixels that are on the device, compiled and not
@@ -27,9 +27,10 @@ from pathlib import Path
 
 import torch
 
+from bench import machine
 from bench.gpu import peers, pictures
 from bench.gpu.ours import Settings, Trainer
-from bench.gpu.timing import Contestant, describe_machine, images_per_second, synchronise, take_turns
+from bench.gpu.timing import Contestant, images_per_second, synchronise, take_turns
 from imclass.data import open_source
 from imclass.training.process_group import Processes, join
 
@@ -48,7 +49,7 @@ def main() -> None:
                 str(num_layers): beside_peers(arguments, processes, num_layers) for num_layers in arguments.layers
             }
         if processes.is_main:
-            described = {"machine": describe_machine(processes.device), "settings": settings_in_json(arguments)}
+            described = {"machine": machine.describe(processes.device), "settings": settings_in_json(arguments)}
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             arguments.json.write_text(json.dumps({**described, "results": results}, indent=2) + "\n")
 
@@ -62,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--compile", choices=["on", "off"], default="on", help="imclass's network (default: on)")
+    parser.add_argument("--decoder", choices=["cpu", "auto", "hardware"], default="cpu", help="imclass's of JPEGs")
     parser.add_argument("--photos", type=Path, help="folder of photographs, for what trains from files")
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=16, help="threads of imclass, processes of the peers")
@@ -85,7 +87,15 @@ def settings_in_json(arguments: argparse.Namespace) -> dict[str, object]:
 def settings_of(arguments: argparse.Namespace, num_layers: int, *, compile: str = "", gpus: int = 1) -> Settings:
     """What imclass trains; compiled as the options say where `compile` does not."""
     how = compile or arguments.compile
-    return Settings(arguments.network, num_layers, arguments.batch * gpus, arguments.side, arguments.precision, how)
+    return Settings(
+        arguments.network,
+        num_layers,
+        arguments.batch * gpus,
+        arguments.side,
+        arguments.precision,
+        how,
+        arguments.decoder,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- peers

@@ -28,7 +28,7 @@ class Settings:
 
     Attributes:
         batch_size: images of a step, over all processes.
-        compile: as the hyperparameter.
+        compile, decoder: as the hyperparameters.
     """
 
     network: str
@@ -37,6 +37,7 @@ class Settings:
     side: int
     precision_dtype: str
     compile: str
+    decoder: str
 
 
 class Unread:
@@ -65,6 +66,7 @@ class Trainer:
             "num_layers": settings.num_layers,
             "precision_dtype": settings.precision_dtype,
             "compile": settings.compile,
+            "decoder": settings.decoder,
         }
         data = Unread() if source is None else source
         self.job = Job(data, data, parse(values), settings.network, None, Path(tempfile.gettempdir()), threads=threads)  # type: ignore[arg-type]

@@ -1,7 +1,5 @@
 """Turns of contestants that train on the same device."""
 
-import os
-import platform
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -9,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-
-from imclass.version import VERSION
 
 STEPS_STARTED_AHEAD = 4  # of a device that computes while the host goes on
 
@@ -65,26 +61,3 @@ def images_per_second(steps: Iterator[int], seconds: float, device: torch.device
 def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def describe_machine(device: torch.device) -> dict[str, object]:
-    """For JSON."""
-    described: dict[str, object] = {
-        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "cores": len(os.sched_getaffinity(0)),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "imclass": VERSION,
-        "device": str(device),
-    }
-    if device.type == "cuda":
-        facts = torch.cuda.get_device_properties(device)
-        described |= {
-            "gpu": facts.name,
-            "gpus": torch.cuda.device_count(),
-            "gpu_memory_gib": round(facts.total_memory / 2**30, 1),
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
-        }
-    return described

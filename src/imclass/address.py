@@ -7,6 +7,9 @@ from pathlib import Path
 
 from imclass.errors import UserError
 
+BACKLOG = 2048
+"""Connections that may wait until they are accepted."""
+
 
 @dataclass(frozen=True)
 class Address:

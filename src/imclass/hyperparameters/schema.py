@@ -246,6 +246,11 @@ class Hyperparameters(BaseModel):
         "Compile the network for the device before the first step. auto: on a GPU, in runs long enough to win time by "
         "it; on: always, on a CPU too; off: never.",
     )
+    decoder: Literal["cpu", "auto", "hardware"] = _extension(
+        "cpu",
+        "What decodes the JPEGs of training. cpu: the CPU; auto: on a GPU its hardware decoder, helped by the CPU "
+        "where training waits for images; hardware: the hardware decoder alone, or a refusal.",
+    )
 
     # Extensions: network and input
     network: Literal["auto", "resnet_v2", "resnet_v1"] = _extension(

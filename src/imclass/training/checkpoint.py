@@ -43,6 +43,7 @@ CHANGEABLE = frozenset(
         "artifact_format",
         "bad_image_limit",
         "compile",
+        "decoder",
         "early_stopping_min_epochs",
         "_tuning_objective_metric",
     }

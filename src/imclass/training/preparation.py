@@ -178,6 +178,7 @@ def loaders(job: Job, bad_images: BadImages, processes: Processes) -> tuple[Load
         device=processes.device,
         bad_images=bad_images,
         samples=job.settings.num_training_samples,
+        decoder=job.settings.decoder,
     )
     validation = Loader(
         job.validation, job.preprocessing, threads=job.threads, device=processes.device, bad_images=bad_images

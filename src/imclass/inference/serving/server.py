@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from imclass.address import Address, is_loopback
+from imclass.address import BACKLOG, Address, is_loopback
 from imclass.errors import UserError
 from imclass.inference.serving.models import Models
 from imclass.inference.serving.protocol import DeadlineProtocol
@@ -156,6 +156,7 @@ class Process:
             RuntimeError: a model does not work.
         """
         self._server = make_server(application, address, self._models)
+        opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         # Port 0 has become a real one by now.
         logger.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         if admin is not None:
@@ -188,6 +189,7 @@ def _config(application: ASGIApp, address: Address | None) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=BACKLOG,
         proxy_headers=False,
         lifespan="on" if address is not None else "off",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

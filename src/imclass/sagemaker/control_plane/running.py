@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.types import ASGIApp
 
-from imclass.address import Address, is_loopback, listening_socket
+from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 STOP_SECONDS = 10
-BACKLOG = 2048
 
 
 def run(
