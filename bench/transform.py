@@ -20,6 +20,7 @@ from pathlib import Path
 import imclass
 from imclass.data.unlabelled import open_unlabelled
 from imclass.inference.transform import Computing, Format, Request, transform
+from imclass.memory import keep_memory
 
 
 class Silent:
@@ -34,6 +35,7 @@ class Silent:
 
 def main() -> None:
     arguments = parse_arguments()
+    keep_memory(of_all_threads=True)  # as the command does
     computing = Computing(
         precision=arguments.precision,
         device=arguments.device,
