@@ -1,5 +1,7 @@
 """Endpoints through boto3: a real control plane, real server processes, real models."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -32,6 +34,11 @@ from tests.sagemaker.control_plane.server import IMAGE, ROLE, Server, control_pl
 pytestmark = pytest.mark.timeout(900)  # several processes that import PyTorch, on perhaps two cores
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
+CAPTURE = {
+    "InitialSamplingPercentage": 100,
+    "DestinationS3Uri": "s3://nowhere/captured",
+    "CaptureOptions": [{"CaptureMode": "Input"}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,32 @@ def test_a_crashed_process_is_replaced(server: Server, sagemaker: Any, runtime: 
     assert processes_of(server, "digits") != [process]
 
 
+def test_requests_are_captured(server: Server, sagemaker: Any, runtime: Any) -> None:
+    create_model(sagemaker, "captured")
+    types = {"JsonContentTypes": ["application/json"]}
+    capture = {
+        **CAPTURE,
+        "EnableCapture": True,
+        "DestinationS3Uri": "s3://bucket/captured",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": types,
+    }
+    create_config(sagemaker, "captured", variant("captured"), DataCaptureConfig=capture)
+    description = create_endpoint(sagemaker, "captured", "captured")
+    assert description["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    probabilities = ask(runtime, "captured")[1]
+    with pytest.raises(runtime.exceptions.ModelError) as caught:
+        ask(runtime, "captured", ContentType="text/plain")
+    assert caught.value.response["OriginalStatusCode"] == 415
+    sagemaker.delete_endpoint(EndpointName="captured")
+    wait_until_gone(sagemaker, "captured")
+    (file,) = (server.data / "s3/bucket/captured/captured/AllTraffic").rglob("*.jsonl")
+    (line,) = file.read_text().splitlines()  # what was refused is not captured
+    data = json.loads(line)["captureData"]
+    assert base64.b64decode(data["endpointInput"]["data"]) == PNG
+    assert json.loads(data["endpointOutput"]["data"]) == probabilities
+
+
 def test_lists(sagemaker: Any, digits: dict[str, Any]) -> None:
     (model,) = sagemaker.list_models(NameContains="digits", SortBy="Name")["Models"]
     assert (model["ModelName"], model["ModelArn"]) == ("Digits", f"{ARN}:model/digits")
@@ -194,13 +227,6 @@ def test_models_that_are_refused(sagemaker: Any, members: dict[str, Any], messag
     with pytest.raises(ClientError, match="ValidationException") as caught:
         sagemaker.create_model(ModelName="refused", ExecutionRoleArn=ROLE, PrimaryContainer=given)
     assert message in caught.value.response["Error"]["Message"]
-
-
-CAPTURE = {
-    "InitialSamplingPercentage": 100,
-    "DestinationS3Uri": "s3://nowhere/captured",
-    "CaptureOptions": [{"CaptureMode": "Input"}],
-}
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ class Capture:
     csv_types: tuple[str, ...]
     json_types: tuple[str, ...]
 
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> "Capture":
+        """From JSON, which has lists for tuples."""
+        types = {name: tuple(document[name]) for name in ("csv_types", "json_types")}
+        return cls(**{**document, **types})
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -86,7 +92,7 @@ class Deployment:
         values = {
             **document,
             "variants": tuple(Variant(**variant) for variant in document["variants"]),
-            "capture": None if capture is None else Capture(**capture),
+            "capture": None if capture is None else Capture.of_document(capture),
         }
         return cls(**values)
 
