@@ -63,3 +63,17 @@ def no_objects(uri: str, bucket: str, role: str, account: Account) -> ApiError:
         f"the selected region ({account.region}), that objects exist under that S3 prefix, and that the role "
         f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
     )
+
+
+def model_data_missing(address: str) -> ApiError:
+    return invalid(f"Could not find model data at {address}.")
+
+
+def not_found(kind: str, arn: str) -> ApiError:
+    """Of a model, an endpoint configuration or an endpoint; clients look for the first three words."""
+    return invalid(f'Could not find {kind} "{arn}".')
+
+
+def exists_already(kind: str, arn: str) -> ApiError:
+    """Likewise; the SageMaker SDK goes on with a model of which it is told this."""
+    return invalid(f'Cannot create already existing {kind} "{arn}".')

@@ -6,12 +6,12 @@
     X-Amz-Target: Logs_20140328.OPERATION       CloudWatch Logs
     POST / with a form, Version=2011-06-15      STS
     POST / with a form, Version=2010-05-08      IAM
+    POST /endpoints/NAME/invocations            SageMaker's runtime
     everything else                             S3
 """
 
 import logging
 import uuid
-from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -19,21 +19,32 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.sagemaker.control_plane import (
+    endpoint_config_operations,
+    endpoint_operations,
     identity_operations,
     log_operations,
+    model_operations,
     protocols,
     tag_operations,
     training_operations,
 )
-from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, malformed, unknown_operation
+from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
+from imclass.sagemaker.control_plane.incoming import checked_body
+from imclass.sagemaker.control_plane.invocations import is_of_runtime
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
 from imclass.sagemaker.control_plane.service_models import service_model
-from imclass.sagemaker.control_plane.signature import SignatureError, Verifier
+from imclass.sagemaker.control_plane.signature import Verifier
 
 log = logging.getLogger(__name__)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    "sagemaker": {**training_operations.OPERATIONS, **tag_operations.OPERATIONS},
+    "sagemaker": {
+        **training_operations.OPERATIONS,
+        **model_operations.OPERATIONS,
+        **endpoint_config_operations.OPERATIONS,
+        **endpoint_operations.OPERATIONS,
+        **tag_operations.OPERATIONS,
+    },
     "logs": log_operations.OPERATIONS,
     "sts": identity_operations.STS_OPERATIONS,
     "iam": identity_operations.IAM_OPERATIONS,
@@ -50,17 +61,22 @@ class Application:
     """The ASGI application of the control plane.
 
     Args:
-        s3: what answers requests of S3; it checks signatures itself.
+        runtime: what answers requests to endpoints; it checks signatures itself.
+        s3: likewise, of S3.
     """
 
-    def __init__(self, plane: Plane, verifier: Verifier, s3: ASGIApp) -> None:
+    def __init__(self, plane: Plane, verifier: Verifier, runtime: ASGIApp, s3: ASGIApp) -> None:
         self._plane = plane
         self._verifier = verifier
+        self._runtime = runtime
         self._s3 = s3
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._s3(scope, receive, send)
+            return
+        if is_of_runtime(scope):
+            await self._runtime(scope, receive, send)
             return
         request = Request(scope, receive)
         if "x-amz-target" in request.headers:
@@ -117,48 +133,10 @@ class Application:
             return protocols.xml_error(FAULT, request_id)
 
     async def _checked_body(self, request: Request) -> bytes:
-        """The body, of a sender who may send it.
-
-        Raises:
-            ApiError: it is too large, or the signature is wrong.
-        """
-        body = await read_body(request)
-        try:
-            self._verifier.check(request.method, address_of(request.scope), headers_of(request), body)
-        except SignatureError as error:
-            raise ApiError(error.code, error.message, 403) from error
-        return body
+        return await checked_body(request, self._verifier, most=LARGEST_BODY, code="SerializationException")
 
 
 def is_query(request: Request) -> bool:
     """Whether a request has the form of STS's and IAM's."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return request.method == "POST" and request.url.path == "/" and kind == protocols.FORM
-
-
-async def read_body(request: Request) -> bytes:
-    """The whole body.
-
-    Raises:
-        ApiError: it is larger than any that there is a use for.
-    """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_BODY:
-            error = malformed(f"The body has more than {LARGEST_BODY} bytes.")
-            raise ApiError(error.code, error.message, 413)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def address_of(scope: Scope) -> str:
-    """Path and query as they were sent."""
-    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path
-
-
-def headers_of(request: Request) -> Mapping[str, str]:
-    """By name in lower case; those that came several times are joined."""
-    names = {name.decode("latin-1") for name, _ in request.headers.raw}
-    return {name: ",".join(request.headers.getlist(name)) for name in names}

@@ -16,6 +16,9 @@ from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
 from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
+from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
+from imclass.sagemaker.control_plane.invocations import Invocations
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
 from imclass.sagemaker.control_plane.secret import read_secret
@@ -66,8 +69,12 @@ def run(
         runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
         stack.enter_context(closing(runs))
         runs.resume()
-        plane = Plane(account, state, buckets, logs, runs)
-        application = Application(plane, verifier, s3_application(data / "s3", verifier, region))
+        endpoints = Endpoints(HostingPlaces(state, buckets, logs, account, data / "endpoints"))
+        endpoints.start()
+        stack.enter_context(closing(endpoints))
+        plane = Plane(account, state, buckets, logs, runs, endpoints)
+        runtime = Invocations(endpoints.router, state, account, verifier)
+        application = Application(plane, verifier, runtime, s3_application(data / "s3", verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])

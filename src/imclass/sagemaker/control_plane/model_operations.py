@@ -1,0 +1,106 @@
+"""SageMaker's operations on models."""
+
+from collections.abc import Iterable
+
+from imclass.sagemaker.control_plane.api_errors import invalid, model_data_missing
+from imclass.sagemaker.control_plane.buckets import Place
+from imclass.sagemaker.control_plane.endpoint_documents import MODEL, described, request_document
+from imclass.sagemaker.control_plane.hosting.deployment import container_of, model_data_of
+from imclass.sagemaker.control_plane.hosting.model_folder import find_model_data
+from imclass.sagemaker.control_plane.hosting_lookups import add, found, remove
+from imclass.sagemaker.control_plane.listing import next_token, selection_of
+from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.training_requests import IMAGE, RESERVED_VARIABLES
+
+FOREIGN_SOURCES = ("ModelPackageName", "AdditionalModelDataSources", "MultiModelConfig")
+
+
+def create_model(plane: Plane, request: Values) -> Values:
+    name = request["ModelName"]
+    containers = [
+        *request.get("Containers", ()),
+        *([request["PrimaryContainer"]] if "PrimaryContainer" in request else ()),
+    ]
+    if len(containers) != 1:
+        raise invalid("A model must have one container, given as PrimaryContainer: this server runs no pipelines.")
+    problems = list(container_problems(containers[0]))
+    if problems:
+        raise invalid(" ".join(problems))
+    document = request_document(request, ModelArn=plane.account.arn(MODEL, name))
+    check_model_data(plane, document)
+    return {"ModelArn": add(plane, MODEL, name, document, request)}
+
+
+def container_problems(container: Values) -> Iterable[str]:
+    """What this server cannot do with a container."""
+    image = container.get("Image")
+    if image is None:
+        yield "The container must have an Image: this server runs image-classification."
+    elif IMAGE.fullmatch(image) is None:
+        yield (
+            f"This server does not run {image!r}, only images of the repository image-classification, such as "
+            "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1."
+        )
+    if container.get("Mode", "SingleModel") != "SingleModel":
+        yield "Mode must be SingleModel: an endpoint serves one model a variant."
+    for member in FOREIGN_SOURCES:
+        if member in container:
+            yield f"{member} is not supported; give ModelDataUrl."
+    yield from _data_problems(container)
+    reserved = sorted(each for each in container.get("Environment", {}) if RESERVED_VARIABLES.fullmatch(each))
+    if reserved:
+        yield f"Environment must not hold {', '.join(reserved)}: containers are processes of this machine."
+
+
+def _data_problems(container: Values) -> Iterable[str]:
+    source = container.get("ModelDataSource", {}).get("S3DataSource")
+    address, _ = model_data_of(container)
+    if address is None:
+        yield "The container must have a ModelDataUrl: the image holds no model."
+        return
+    if source is not None and (source["S3DataType"], source["CompressionType"]) not in (
+        ("S3Object", "Gzip"),
+        ("S3Prefix", "None"),
+    ):
+        yield "ModelDataSource must be an S3Object with CompressionType Gzip, or an S3Prefix with None."
+    try:
+        Place.of(address)
+    except ValueError as error:
+        yield f"The model data: {error}."
+
+
+def check_model_data(plane: Plane, model: Values) -> None:
+    """Check that the files of a model are there.
+
+    Raises:
+        ApiError: they are not.
+    """
+    address, is_archive = model_data_of(container_of(model))
+    assert address is not None, "models without data are not created"
+    if not find_model_data(plane.buckets, Place.of(address), is_archive=is_archive):
+        raise model_data_missing(address)
+
+
+def describe_model(plane: Plane, request: Values) -> Values:
+    document = found(plane, MODEL, request["ModelName"])
+    isolated = document.get("EnableNetworkIsolation", False)
+    return described(document, "DescribeModelOutput") | {"EnableNetworkIsolation": isolated}
+
+
+def list_models(plane: Plane, request: Values) -> Values:
+    page = plane.state.select(MODEL, selection_of(request, "Descending"))
+    return {"Models": [described(each, "ModelSummary") for each in page.documents], **next_token(page)}
+
+
+def delete_model(plane: Plane, request: Values) -> Values:
+    """Forget a model; its files stay, and so do endpoints that serve it."""
+    remove(plane, MODEL, request["ModelName"])
+    return {}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "CreateModel": create_model,
+    "DescribeModel": describe_model,
+    "ListModels": list_models,
+    "DeleteModel": delete_model,
+}
