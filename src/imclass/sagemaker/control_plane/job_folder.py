@@ -41,7 +41,7 @@ def write_input(layout: Layout, document: Document, buckets: Buckets) -> None:
     _write_json(layout.resource_config, resource_config(document["ResourceConfig"]))
     for each in channels:
         place = Place.of(each["DataSource"]["S3DataSource"]["S3Uri"])
-        link_objects(list(buckets.objects(place)), place.key, layout.channel(each["ChannelName"]))
+        link_objects(buckets.objects(place), place.key, layout.channel(each["ChannelName"]))
     for folder in (layout.model, layout.output_data, layout.checkpoints):
         folder.mkdir(parents=True, exist_ok=True)
     if "CheckpointConfig" in document:
@@ -106,7 +106,7 @@ def upload_folder(folder: Path, buckets: Buckets, place: Place) -> bool:
         return False
     with (
         buckets.pending(place) as target,
-        tarfile.open(fileobj=target.stream, mode="w:gz", compresslevel=COMPRESSION) as archive,
+        tarfile.open(fileobj=target, mode="w:gz", compresslevel=COMPRESSION) as archive,
     ):
         for path in names:
             archive.add(path, path.name, filter=_nobodys)

@@ -15,7 +15,7 @@ from imclass.address import Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
-from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
 from imclass.sagemaker.control_plane.secret import read_secret
@@ -23,8 +23,9 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
-from imclass.sagemaker.s3.application import create_s3_application
+from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
+from imclass.sagemaker.s3.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +63,13 @@ def run(
     with ExitStack() as stack:
         opened = stack.enter_context(listening_socket(address))
         state = stack.enter_context(opened_state(data))
-        (data / "s3").mkdir(exist_ok=True)
-        buckets, logs = Buckets(data / "s3"), LogFolder(data / "logs")
+        store = Store(data / "s3")
+        buckets, logs = LocalBuckets(store), LogFolder(data / "logs")
         runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
         stack.enter_context(closing(runs))
         runs.resume()
         plane = Plane(account, state, buckets, logs, runs)
-        application = Application(plane, verifier, s3_application(data / "s3", verifier, region))
+        application = Application(plane, verifier, s3_application(store, verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -93,7 +94,7 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
-def s3_application(folder: Path, verifier: Verifier, region: str) -> ASGIApp:
+def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
     """What answers requests of S3; signatures are checked as those of the other services are."""
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
@@ -103,7 +104,7 @@ def s3_application(folder: Path, verifier: Verifier, region: str) -> ASGIApp:
         except SignatureError as error:
             raise S3Error(error.code, error.message) from error
 
-    return create_s3_application(folder, verify, region)
+    return S3Application(store, verify, region)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
