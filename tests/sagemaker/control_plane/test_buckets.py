@@ -141,7 +141,7 @@ def test_an_object_that_others_are_below_is_refused(tmp_path: Path, buckets: Loc
     objects = list(buckets.objects(place))
     assert [each.key for each in objects] == ["both/a", "both/a/b"]
     for order in (objects, objects[::-1]):
-        with pytest.raises(UserError, match="one of them has the name of a folder"):
+        with pytest.raises(UserError, match="one of them has its name, or that of a folder"):
             link_objects(order, place.key, tmp_path / f"channel-{order[0].key.count('/')}")
 
 

@@ -4,6 +4,7 @@
 
     X-Amz-Target: SageMaker.OPERATION           SageMaker
     X-Amz-Target: Logs_20140328.OPERATION       CloudWatch Logs
+    X-Amz-Target: Imclass.OPERATION             our own, see `own_service`
     POST / with a form, Version=2011-06-15      STS
     POST / with a form, Version=2010-05-08      IAM
     everything else                             S3
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from imclass.sagemaker.control_plane import (
     identity_operations,
     log_operations,
+    own_service,
     protocols,
     tag_operations,
     training_operations,
@@ -37,10 +39,11 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "logs": log_operations.OPERATIONS,
     "sts": identity_operations.STS_OPERATIONS,
     "iam": identity_operations.IAM_OPERATIONS,
+    own_service.NAME: training_operations.OWN_OPERATIONS,
 }
 """By service and name: all that this server does beside S3."""
 
-TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs", own_service.TARGET: own_service.NAME}
 VERSIONS = {"2011-06-15": "sts", "2010-05-08": "iam"}
 LARGEST_BODY = 8 << 20
 FAULT = ApiError("InternalFailure", "The server has failed; its log tells why.", 500)
@@ -73,7 +76,7 @@ class Application:
         await response(scope, receive, send)
 
     async def _answer_json(self, request: Request) -> Response:
-        """Answer SageMaker or CloudWatch Logs."""
+        """Answer SageMaker, CloudWatch Logs or our own service."""
         request_id = str(uuid.uuid4())
         try:
             body = await self._checked_body(request)

@@ -125,26 +125,33 @@ def relative_name(key: str, prefix: str) -> str:
 
 
 def link_objects(objects: Iterable[S3Object], prefix: str, folder: Path) -> None:
-    """Put objects below a folder, as links where the file system allows it and as copies elsewhere.
+    """Put objects below a folder under their relative names; see `link_files`."""
+    link_files(((relative_name(each.key, prefix), each.file) for each in objects), folder)
 
-    A key that ends with a slash becomes a folder, as consoles mean it. Parts of keys that are no names of files are
-    escaped as in `s3.paths`, so that nothing lies outside the folder.
+
+def link_files(files: Iterable[tuple[str, Path]], folder: Path) -> None:
+    """Put files below a folder, as links where the file system allows it and as copies elsewhere.
+
+    A name that ends with a slash becomes a folder, as consoles mean it. Parts that are no names of files are escaped as
+    in `s3.paths`, so that nothing lies outside the folder.
+
+    Args:
+        files: name in the folder, and the file.
 
     Raises:
-        UserError: an object has the name of a folder that others are in.
+        UserError: a file has the name of a folder that others are in.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for each in objects:
-        name = relative_name(each.key, prefix)
+    for name, file in files:
         try:
             if not name or name.endswith("/"):
                 folder.joinpath(*_names(name.rstrip("/"))).mkdir(parents=True, exist_ok=True)
             else:
-                _link(each.file, folder.joinpath(*_names(name)))
+                link(file, folder.joinpath(*_names(name)))
         except (FileExistsError, NotADirectoryError) as error:
             raise UserError(
-                f"the object {each.key!r} cannot be beside the others: one of them has the name of a folder",
-                where=prefix,
+                f"the object {name!r} cannot be beside the others: one of them has its name, or that of a folder",
+                where=str(folder.name),
                 fix="Rename one of them, or give a prefix that holds only one.",
             ) from error
 
@@ -153,7 +160,12 @@ def _names(name: str) -> tuple[str, ...]:
     return path_of(name) if name else ()
 
 
-def _link(file: Path, target: Path) -> None:
+def link(file: Path, target: Path) -> None:
+    """Give a file another name, or copy it where that cannot be.
+
+    Raises:
+        FileExistsError, NotADirectoryError: the name is taken.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(file)
