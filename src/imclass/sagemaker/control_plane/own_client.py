@@ -6,7 +6,7 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 
 from imclass.errors import UserError
@@ -33,7 +33,7 @@ def call(
         SigV4Auth(Credentials(access_key, secret), "sagemaker", region).add_auth(request)
     try:
         response = URLLib3Session(timeout=SECONDS).send(request.prepare())
-    except HTTPClientError as error:
+    except BotoCoreError as error:
         raise UserError(
             f"the control plane does not answer: {error}", where=url, fix="Is it running? --host and --port say where."
         ) from error

@@ -30,9 +30,9 @@ class Point:
     seconds: float
 
 
-def leader_logs(logs: LogFolder, job: str) -> list[Path]:
-    """The log files of a job's leading host, one for each attempt, in order. The other hosts print the same values."""
-    files = [logs.file(LOG_GROUP, stream) for stream in logs.streams(LOG_GROUP, f"{job}/algo-1-")]
+def host_logs(logs: LogFolder, job: str, host: str = "algo-1") -> list[Path]:
+    """The log files of a job's host, by default the leading one, in order: one for each attempt."""
+    files = [logs.file(LOG_GROUP, stream) for stream in logs.streams(LOG_GROUP, f"{job}/{host}-")]
     return [file for file in files if file is not None]
 
 

@@ -38,7 +38,7 @@ from imclass.sagemaker.control_plane.training_documents import (
     interrupt,
     output_place,
 )
-from imclass.sagemaker.control_plane.training_metrics import LOG_GROUP, final_metrics, leader_logs
+from imclass.sagemaker.control_plane.training_metrics import LOG_GROUP, final_metrics, host_logs
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class TrainingRun:
         if has_model:
             upload_folder(layout.model, self._places.buckets, place.below(MODEL))
         with self._places.state.changing(KIND, self._name) as changed:
-            changed["FinalMetricDataList"] = final_metrics(leader_logs(self._places.logs, self._name))
+            changed["FinalMetricDataList"] = final_metrics(host_logs(self._places.logs, self._name))
             if result.ended_by == "max_runtime" and time.time() > end_of_waiting(changed):
                 end(changed, "Stopped", "MaxWaitTimeExceeded")
             elif result.ended_by == "max_runtime":
