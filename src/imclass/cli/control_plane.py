@@ -21,13 +21,20 @@ class Action(StrEnum):
 
     RUN = "run"
     ENV = "env"
+    INTERRUPT = "interrupt"
 
 
 def command(
     action: Annotated[
         Action,
-        typer.Argument(metavar="[env]", help="Print the variables of clients instead of running.", show_default=False),
+        typer.Argument(
+            metavar="[env | interrupt JOB]",
+            help="Instead of running: print the variables of clients, or interrupt a spot job of the server that runs, "
+            "as AWS does when it takes instances back.",
+            show_default=False,
+        ),
     ] = Action.RUN,
+    job: Annotated[str | None, typer.Argument(hidden=True)] = None,
     *,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address to listen on.", rich_help_panel=_ADDRESS)
@@ -87,9 +94,16 @@ def command(
     eval "$(imclass control-plane env)"
 
     imclass control-plane --host 0.0.0.0 --access-key me --secret-key-file secret.txt
+
+    imclass control-plane interrupt my-spot-job
     """
+    if (job is not None) != (action is Action.INTERRUPT):
+        raise typer.BadParameter("interrupt needs the name of a job, and nothing else takes one.", param_hint="JOB")
     if action is Action.ENV:
         _print_variables(host, port, data, region, access_key, secret_key_file, writes_metadata=sdk_metadata)
+        return
+    if job is not None:
+        _interrupt(job, host, port, region, access_key, secret_key_file)
         return
     from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
@@ -117,6 +131,7 @@ def _print_variables(
     *,
     writes_metadata: bool,
 ) -> None:
+    from imclass.address import Address
     from imclass.sagemaker.control_plane.account import Account
     from imclass.sagemaker.control_plane.client_settings import (
         FOLDER,
@@ -133,6 +148,17 @@ def _print_variables(
     if writes_metadata:
         write_metadata(account)
     secret = None if secret_key_file is None else read_secret(secret_key_file)
-    shown_host = f"[{host}]" if ":" in host else host
-    variables = client_variables(f"http://{shown_host}:{port}", account, folder, access_key, secret)
+    variables = client_variables(Address(host, port).url, account, folder, access_key, secret)
     print(shell_exports(variables), end="")
+
+
+def _interrupt(
+    job: str, host: str, port: int, region: str, access_key: str | None, secret_key_file: Path | None
+) -> None:
+    from imclass.address import Address
+    from imclass.sagemaker.control_plane.own_client import call
+    from imclass.sagemaker.control_plane.secret import read_secret
+
+    url, secret = Address(host, port).url, None if secret_key_file is None else read_secret(secret_key_file)
+    values = {"TrainingJobName": job}
+    call(url, "InterruptTrainingJob", values, region=region, access_key=access_key, secret=secret)

@@ -4,17 +4,24 @@
 
     {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"], "network_interface_name": "eth0"}
 
-Keys of newer platforms do no harm.
+Keys of newer platforms do no harm. `addresses`, which is ours, is for hosts whose names nobody resolves::
+
+    {"addresses": {"algo-1": "10.0.0.1", "algo-2": "10.0.0.2"}, ...}
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from imclass.errors import UserError, listing
 
 _FORM = 'For one host it is {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}.'
+
+
+PORT = 29400
+"""Of the leader, where the other hosts find it."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,13 @@ class Cluster:
         current_host: this host.
         hosts: all of them, sorted; the first leads.
         network_interface: through which they reach each other; None when not said.
+        addresses: IPv4, of hosts whose names need not be resolved.
     """
 
     current_host: str
     hosts: tuple[str, ...]
     network_interface: str | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leader(self) -> str:
@@ -66,7 +75,12 @@ def read_cluster(path: Path) -> Cluster:
         raise UserError("this is not a JSON object", where=str(path), fix=_FORM)
     if problems := _problems(config):
         raise UserError(f"the hosts cannot be understood:\n{listing(problems)}", where=str(path), fix=_FORM)
-    return Cluster(config["current_host"], tuple(sorted(config["hosts"])), config.get("network_interface_name") or None)
+    return Cluster(
+        config["current_host"],
+        tuple(sorted(config["hosts"])),
+        config.get("network_interface_name") or None,
+        config.get("addresses") or {},
+    )
 
 
 def _problems(config: Mapping[str, object]) -> list[str]:
@@ -81,4 +95,17 @@ def _problems(config: Mapping[str, object]) -> list[str]:
         problems.append(f"current_host is {current!r}, which is not one of {', '.join(hosts)}")
     if interface is not None and not isinstance(interface, str):
         problems.append("network_interface_name must be text")
+    addresses = config.get("addresses") or {}
+    if not isinstance(addresses, dict) or not all(map(_is_address, addresses.values())):
+        problems.append("addresses must hold the IPv4 address of a host under its name")
     return problems
+
+
+def _is_address(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        IPv4Address(value)
+    except ValueError:
+        return False
+    return True

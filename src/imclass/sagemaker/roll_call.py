@@ -14,13 +14,12 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from imclass.errors import UserError
-from imclass.sagemaker.cluster import Cluster
+from imclass.sagemaker.cluster import PORT, Cluster
 from imclass.sagemaker.failure import Failure, JobFailedError
 from imclass.sagemaker.link import LARGEST_MESSAGE, SILENCE_SECONDS, Link, Message, read_message
 
 log = logging.getLogger(__name__)
 
-PORT = 29400
 ASSEMBLY_SECONDS = 300.0
 AGAIN_SECONDS = 0.5  # between two tries to find or reach a host
 INTRODUCTION_SECONDS = 5.0
@@ -162,7 +161,9 @@ def roll_call(
             call.port = free_port(call.address)
         else:
             deadline = time.monotonic() + patience.assembly
-            leader = find_address(cluster.leader, deadline, patience.assembly, stop_requested)
+            leader = cluster.addresses.get(cluster.leader) or find_address(
+                cluster.leader, deadline, patience.assembly, stop_requested
+            )
             if cluster.leads:
                 _lead(call, cluster, processes, leader, port, deadline, patience, stop_requested)
             else:

@@ -1,5 +1,6 @@
 """Everything but training: each service through boto3, and requests that no client of ours would send."""
 
+import hashlib
 import http.client
 import json
 import subprocess
@@ -67,6 +68,21 @@ def test_a_wrong_secret_is_refused(server: Server, service: str) -> None:
     with pytest.raises(ClientError, match="SignatureDoesNotMatch") as caught:
         getattr(client, call)()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_signed_requests_of_s3(server: Server) -> None:
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="photos")
+    s3.put_object(Bucket="photos", Key="a b/ä.txt", Body=b"content", Metadata={"colour": "red"})
+    found = s3.get_object(Bucket="photos", Key="a b/ä.txt")
+    assert found["Body"].read() == b"content"
+    assert found["ETag"] == f'"{hashlib.md5(b"content").hexdigest()}"'
+    assert found["Metadata"] == {"colour": "red"}
+    assert (server.data / "s3/photos/a b/ä.txt").read_bytes() == b"content"
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        server.client("s3", secret="another-secret-of-somebody").put_object(Bucket="photos", Key="x", Body=b"")
+    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+        server.client("s3", key="AKIDANOTHER").list_buckets()
 
 
 def test_another_key_is_refused(server: Server) -> None:

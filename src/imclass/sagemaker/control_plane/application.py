@@ -4,9 +4,12 @@
 
     X-Amz-Target: SageMaker.OPERATION           SageMaker
     X-Amz-Target: Logs_20140328.OPERATION       CloudWatch Logs
+    X-Amz-Target: GraniteService....OPERATION   CloudWatch
+    X-Amz-Target: Imclass.OPERATION             our own, see `own_service`
     POST / with a form, Version=2011-06-15      STS
     POST / with a form, Version=2010-05-08      IAM
     POST /endpoints/NAME/invocations            SageMaker's runtime
+    POST / with a form, Version=2010-08-01      CloudWatch, as older clients send it
     everything else                             S3
 """
 
@@ -22,8 +25,11 @@ from imclass.sagemaker.control_plane import (
     endpoint_config_operations,
     endpoint_operations,
     identity_operations,
+    log_filter,
     log_operations,
+    metric_operations,
     model_operations,
+    own_service,
     protocols,
     tag_operations,
     training_operations,
@@ -45,14 +51,21 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         **endpoint_operations.OPERATIONS,
         **tag_operations.OPERATIONS,
     },
-    "logs": log_operations.OPERATIONS,
+    "logs": {**log_operations.OPERATIONS, **log_filter.OPERATIONS},
+    "cloudwatch": metric_operations.OPERATIONS,
     "sts": identity_operations.STS_OPERATIONS,
     "iam": identity_operations.IAM_OPERATIONS,
+    own_service.NAME: training_operations.OWN_OPERATIONS,
 }
 """By service and name: all that this server does beside S3."""
 
-TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
-VERSIONS = {"2011-06-15": "sts", "2010-05-08": "iam"}
+TARGETS = {
+    "SageMaker": "sagemaker",
+    "Logs_20140328": "logs",
+    "GraniteServiceVersion20100801": "cloudwatch",
+    own_service.TARGET: own_service.NAME,
+}
+VERSIONS = {"2011-06-15": "sts", "2010-05-08": "iam", "2010-08-01": "cloudwatch"}
 LARGEST_BODY = 8 << 20
 FAULT = ApiError("InternalFailure", "The server has failed; its log tells why.", 500)
 
@@ -89,7 +102,7 @@ class Application:
         await response(scope, receive, send)
 
     async def _answer_json(self, request: Request) -> Response:
-        """Answer SageMaker or CloudWatch Logs."""
+        """Answer SageMaker, CloudWatch or our own service."""
         request_id = str(uuid.uuid4())
         try:
             body = await self._checked_body(request)
@@ -110,7 +123,7 @@ class Application:
             return protocols.json_error(FAULT, request_id)
 
     async def _answer_query(self, request: Request) -> Response:
-        """Answer STS or IAM."""
+        """Answer STS, IAM, or CloudWatch."""
         request_id = str(uuid.uuid4())
         try:
             fields = protocols.read_form(await self._checked_body(request))
@@ -129,7 +142,7 @@ class Application:
         except ClientDisconnect:
             raise
         except Exception:
-            log.exception("A request of STS or IAM has failed")
+            log.exception("A request in the query protocol has failed")
             return protocols.xml_error(FAULT, request_id)
 
     async def _checked_body(self, request: Request) -> bytes:

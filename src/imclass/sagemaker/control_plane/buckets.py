@@ -1,20 +1,22 @@
-"""The local S3 as jobs use it: objects are plain files, `DIR/s3/BUCKET/KEY`.
+"""S3 as jobs use it: places, the objects there, and how they come into the folder of a job.
 
-Jobs get hard links to objects instead of copies. That is safe because an object is never written in place: another
-one takes its name.
+Objects are files of this machine to whoever reads them: those of the server's own S3 (`local_buckets`) are links to the
+objects themselves. That is safe because an object is never written in place: another one takes its name.
 """
 
-import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Protocol
 
 from imclass.errors import UserError
-from imclass.pending_file import PendingFile
+from imclass.sagemaker.s3.errors import S3Error
+from imclass.sagemaker.s3.paths import check_key, is_bucket_name, path_of
 
-ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
+ADDRESS = re.compile(r"s3://([^/]+)(?:/(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,20 @@ class Place:
 
     @classmethod
     def of(cls, address: str) -> "Place":
-        """Read `s3://BUCKET/KEY`.
+        """Read `s3://BUCKET/KEY`; the key may be empty.
 
         Raises:
-            ValueError: it is something else, or the key would be a file outside its bucket.
+            ValueError: it is something else, or no object can have such a key.
         """
         found = ADDRESS.fullmatch(address)
-        if found is None:
+        if found is None or not is_bucket_name(found[1]):
             raise ValueError(f"{address!r} is not s3://BUCKET/KEY")
         key = found[2] or ""
-        # A name that is empty would make the path absolute, or be lost; only the last may be, as in `folder/`.
-        parts = key.removesuffix("/").split("/") if key else []
-        if "\0" in key or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"{address!r} has a key that cannot be a file")
+        try:
+            if key:
+                check_key(key)
+        except S3Error as error:
+            raise ValueError(f"{address!r} has a key that no object can have: {error.message}") from error
         return cls(found[1], key)
 
     def below(self, *names: str) -> "Place":
@@ -57,63 +60,51 @@ class Place:
 
 @dataclass(frozen=True)
 class S3Object:
-    """An object, and the file that it is."""
+    """An object, and the file that it is; nobody may write to it."""
 
     key: str
     file: Path
 
 
-class Buckets:
-    """Buckets as folders.
+class ObjectWriter(Protocol):
+    """Takes the content of an object to come."""
 
-    Args:
-        folder: with one folder for each bucket.
-    """
+    def write(self, data: bytes, /) -> int:
+        """Append bytes; returns their number."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def flush(self) -> None:
+        """Nothing needs to be done; writers of archives ask for it."""
+
+
+class Buckets(Protocol):
+    """The buckets of an S3."""
 
     def exists(self, bucket: str) -> bool:
-        return (self._folder / bucket).is_dir()
+        """Whether there is a bucket of this name."""
 
     def objects(self, prefix: Place) -> Iterator[S3Object]:
-        """All objects whose keys begin with the prefix's, in the order of the keys."""
-        root = self._folder / prefix.bucket
-        # Only the folder that all such keys share is looked through.
-        shared = prefix.key.rpartition("/")[0]
-        found = []
-        for folder, _, files in os.walk(root / shared):
-            for name in files:
-                file = Path(folder, name)
-                key = file.relative_to(root).as_posix()
-                if key.startswith(prefix.key) and not is_temporary(name) and file.is_file():
-                    found.append(S3Object(key, file))
-        yield from sorted(found, key=lambda each: each.key.encode())
+        """All objects whose keys begin with the prefix's, in the order of the keys; none if there is no bucket."""
 
-    def pending(self, place: Place) -> PendingFile:
-        """A file that becomes the object when it is complete.
+    def find(self, place: Place) -> S3Object | None:
+        """The object with exactly this key, if there is one."""
+
+    def pending(self, place: Place) -> AbstractContextManager[ObjectWriter]:
+        """A block that writes an object, which appears at its end, whole, or never if the block raises.
 
         Raises:
             UserError: there is no such bucket, or no space.
         """
-        if not self.exists(place.bucket):
-            raise UserError("there is no such bucket", where=str(place), fix=f"Create s3://{place.bucket}.")
-        file = self._folder / place.bucket / place.key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return PendingFile(file)
 
     def put(self, file: Path, place: Place) -> None:
         """Copy a file to an object.
 
         Raises:
             UserError: as `pending`.
+            FileNotFoundError: there is no such file.
         """
-        with file.open("rb") as source, self.pending(place) as target:
-            shutil.copyfileobj(source, target.stream)
 
     def remove(self, place: Place) -> None:
         """Delete an object, if it is there."""
-        (self._folder / place.bucket / place.key).unlink(missing_ok=True)
 
 
 def is_temporary(name: str) -> bool:
@@ -128,17 +119,57 @@ def relative_name(key: str, prefix: str) -> str:
     """
     rest = key.removeprefix(prefix)
     if prefix.endswith("/") or rest.startswith("/") or not prefix:
-        return rest.lstrip("/")
-    return str(PurePosixPath(key).relative_to(PurePosixPath(prefix).parent))
+        return rest.removeprefix("/")
+    folder, slash, _ = prefix.rpartition("/")
+    return key.removeprefix(folder + slash)
 
 
-def link_objects(objects: list[S3Object], prefix: str, folder: Path) -> None:
-    """Put objects below a folder, as links where the file system allows it and as copies elsewhere."""
+def link_objects(objects: Iterable[S3Object], prefix: str, folder: Path) -> None:
+    """Put objects below a folder under their relative names; see `link_files`."""
+    link_files(((relative_name(each.key, prefix), each.file) for each in objects), folder)
+
+
+def link_files(files: Iterable[tuple[str, Path]], folder: Path) -> None:
+    """Put files below a folder, as links where the file system allows it and as copies elsewhere.
+
+    A name that ends with a slash becomes a folder, as consoles mean it. Parts that are no names of files are escaped as
+    in `s3.paths`, so that nothing lies outside the folder.
+
+    Args:
+        files: name in the folder, and the file.
+
+    Raises:
+        UserError: a file has the name of a folder that others are in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for each in objects:
-        target = folder / relative_name(each.key, prefix)
-        target.parent.mkdir(parents=True, exist_ok=True)
+    for name, file in files:
         try:
-            target.hardlink_to(each.file)
-        except OSError:  # another file system, or too many links: then it costs time and space
-            shutil.copyfile(each.file, target)
+            if not name or name.endswith("/"):
+                folder.joinpath(*_names(name.rstrip("/"))).mkdir(parents=True, exist_ok=True)
+            else:
+                link(file, folder.joinpath(*_names(name)))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(
+                f"the object {name!r} cannot be beside the others: one of them has its name, or that of a folder",
+                where=str(folder.name),
+                fix="Rename one of them, or give a prefix that holds only one.",
+            ) from error
+
+
+def _names(name: str) -> tuple[str, ...]:
+    return path_of(name) if name else ()
+
+
+def link(file: Path, target: Path) -> None:
+    """Give a file another name, or copy it where that cannot be.
+
+    Raises:
+        FileExistsError, NotADirectoryError: the name is taken.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(file)
+    except FileExistsError:
+        raise
+    except OSError:  # another file system, or too many links: then it costs time and space
+        shutil.copyfile(file, target)

@@ -7,6 +7,7 @@ The control plane may be killed and started again: the keeper and its job go on 
 ::
 
     FOLDER/order.json     from the control plane: what to run, until when, where its log is
+    FOLDER/pipes.json     from the control plane: how FIFOs are fed; not there without Pipe mode
     FOLDER/stop           from the control plane: end the job now
     FOLDER/keeper.lock    locked as long as the keeper lives
     FOLDER/result.json    from the keeper: how the job ended
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from typing import IO, Literal
 
 from imclass.pending_file import PendingFile
 from imclass.sagemaker.control_plane.log_files import LONGEST_MESSAGE, LogWriter
+from imclass.sagemaker.control_plane.pipes import Feeder, read_plans
 
 LOOK_AGAIN_SECONDS = 0.1
 STOP_SECONDS = 120.0
@@ -38,7 +40,7 @@ STOP_SECONDS = 120.0
 LAST_LINES_SECONDS = 10.0
 """For what is still in the pipe after the end of the job."""
 
-EndedBy = Literal["itself", "stop", "max_runtime"]
+EndedBy = Literal["itself", "stop", "max_runtime", "pipe"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,13 @@ class Result:
 
     Attributes:
         exit_status: as docker tells it: 128 and the number of the signal for a job that a signal ended.
-        ended_by: whether it came to its end by itself, was stopped, or ran out of time.
+        ended_by: whether it came to its end by itself, was stopped, ran out of time, or could not be fed.
+        pipe_failure: why it could not be fed.
     """
 
     exit_status: int
     ended_by: EndedBy
+    pipe_failure: str | None = None
 
 
 class Kept:
@@ -127,12 +131,12 @@ def main() -> None:
     folder = Path(sys.argv[1])
     order = Order(**json.loads((folder / "order.json").read_bytes()))
     with LogWriter(Path(order.log_file)) as log:
-        result = keep(order, folder / "stop", log)
+        result = keep(order, folder / "stop", log, [Feeder(plan) for plan in read_plans(folder / "pipes.json")])
     _write_json(folder / "result.json", asdict(result))
 
 
-def keep(order: Order, stop: Path, log: LogWriter) -> Result:
-    """Run the container's command to its end."""
+def keep(order: Order, stop: Path, log: LogWriter, feeders: Sequence[Feeder] = ()) -> Result:
+    """Run the container's command to its end, and feed its pipes meanwhile."""
     command = [sys.executable, "-m", "imclass.sagemaker.control_plane.contained", order.command, str(os.getpid())]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0
@@ -140,22 +144,29 @@ def keep(order: Order, stop: Path, log: LogWriter) -> Result:
     assert process.stdout is not None
     lines = threading.Thread(target=copy_lines, args=(process.stdout, log), daemon=True)
     lines.start()
+    for feeder in feeders:
+        feeder.start()
     try:
-        ended_by = wait(process, stop, order.deadline)
+        ended_by = wait(process, stop, order.deadline, feeders)
     finally:
         end_group(process)
+        for feeder in feeders:
+            feeder.close()
     lines.join(LAST_LINES_SECONDS)
     status = process.returncode
-    return Result(status if status >= 0 else 128 - status, ended_by)
+    failures = [feeder.failure for feeder in feeders if feeder.failure is not None]
+    return Result(status if status >= 0 else 128 - status, ended_by, failures[0] if failures else None)
 
 
-def wait(process: subprocess.Popen[bytes], stop: Path, deadline: float) -> EndedBy:
+def wait(process: subprocess.Popen[bytes], stop: Path, deadline: float, feeders: Sequence[Feeder] = ()) -> EndedBy:
     """Wait for the end of the job, and ask it to end when it is to be stopped."""
     while process.poll() is None:
         if stop.exists():
             return _terminate(process, "stop")
         if time.time() > deadline:
             return _terminate(process, "max_runtime")
+        if any(feeder.failure is not None for feeder in feeders):
+            return _terminate(process, "pipe")
         time.sleep(LOOK_AGAIN_SECONDS)
     return "itself"
 

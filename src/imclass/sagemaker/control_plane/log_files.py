@@ -54,8 +54,8 @@ class LogWriter:
     def write(self, line: bytes) -> None:
         """Add a line of output, without its end; a very long one becomes several events."""
         self._last = max(self._last, time.time_ns() // 1_000_000)
-        text = line.rstrip(b"\r\n").replace(b"\t", b"#011").replace(b"\r", b" ")
-        for start in range(0, max(1, len(text)), LONGEST_MESSAGE):
+        text = line.rstrip(b"\r\n").replace(b"\t", b"#011").replace(b"\r", b" ") or b" "  # CloudWatch has no empty ones
+        for start in range(0, len(text), LONGEST_MESSAGE):
             os.write(self._file, b"%d %s\n" % (self._last, text[start : start + LONGEST_MESSAGE]))
 
     def __enter__(self) -> "LogWriter":

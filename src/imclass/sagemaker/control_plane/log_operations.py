@@ -19,39 +19,74 @@ MOST_BYTES = 1 << 20
 EVENT_BYTES = 26
 """What an event counts beyond its message, as AWS has it."""
 TOKEN = re.compile(r"([fb])/(\d{1,18})")
-DEFAULT_STREAMS = 50
+DEFAULT_GROUPS = DEFAULT_STREAMS = 50
 
 
 def describe_log_groups(plane: Plane, request: Values) -> Values:
-    """The groups that have streams."""
-    prefix = request.get("logGroupNamePrefix", "")
-    groups = [group for group in plane.logs.groups() if group.startswith(prefix)]
-    return {"logGroups": [{"logGroupName": name, "arn": plane.account.log_group_arn(name)} for name in groups]}
+    """The groups that have streams, by name."""
+    prefix, part = request.get("logGroupNamePrefix", ""), request.get("logGroupNamePattern", "").lower()
+    if prefix and part:
+        raise invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
+    after = request.get("nextToken", "")
+    groups = [
+        group for group in plane.logs.groups() if group.startswith(prefix) and part in group.lower() and group > after
+    ]
+    limit = request.get("limit", DEFAULT_GROUPS)
+    more = {"nextToken": groups[limit - 1]} if len(groups) > limit else {}
+    return {"logGroups": [_described_group(plane, name) for name in groups[:limit]], **more}
+
+
+def _described_group(plane: Plane, name: str) -> dict[str, object]:
+    arn = plane.account.log_group_arn(name)
+    return {"logGroupName": name, "arn": f"{arn}:*", "logGroupArn": arn, "metricFilterCount": 0}
 
 
 def describe_log_streams(plane: Plane, request: Values) -> Values:
-    """The streams of a group, by name; without a token for more, after which the SageMaker SDK would ask forever."""
-    group = _group(request)
+    """The streams of a group, by name, or by the time of the last event.
+
+    Of the streams of one job, whose prefix is `JOB/`, there is no second page: the SageMaker SDK would ask for it for
+    ever, without sending the token.
+    """
+    group, prefix = group_of(request), request.get("logStreamNamePrefix", "")
     if not plane.logs.has_group(group):
-        raise _missing("log group")
-    names = plane.logs.streams(group, request.get("logStreamNamePrefix", ""))
+        raise missing("log group")
+    names = plane.logs.streams(group, prefix)
+    if request.get("orderBy") == "LastEventTime":
+        if prefix:
+            raise invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
+        names.sort(key=lambda name: _modified(plane, group, name))
     if request.get("descending"):
         names.reverse()
-    return {"logStreams": [_stream(plane, group, name) for name in names[: request.get("limit", DEFAULT_STREAMS)]]}
+    start, limit = _start(request), request.get("limit", DEFAULT_STREAMS)
+    more = {"nextToken": str(start + limit)} if len(names) > start + limit and not prefix.endswith("/") else {}
+    return {"logStreams": [_stream(plane, group, name) for name in names[start : start + limit]], **more}
+
+
+def _start(request: Values) -> int:
+    token = str(request.get("nextToken", "0"))
+    if not (token.isascii() and token.isdecimal() and len(token) < 10):
+        raise invalid("The specified nextToken is invalid.")
+    return int(token)
+
+
+def _modified(plane: Plane, group: str, name: str) -> float:
+    file = plane.logs.file(group, name)
+    assert file is not None
+    return file.stat().st_mtime
 
 
 def get_log_events(plane: Plane, request: Values) -> Values:
     """One page of a stream, whose events are in the order in which they came."""
-    file = plane.logs.file(_group(request), request["logStreamName"])
+    file = plane.logs.file(group_of(request), request["logStreamName"])
     if file is None or not file.exists():
-        raise _missing("log stream")
+        raise missing("log stream")
     limit = request.get("limit", MOST_EVENTS)
     direction, offset = _place(request, file)
     if direction == "f":
-        wanted = _in_time(read_events(file, offset), request)
+        wanted = in_time(read_events(file, offset), request)
         events = list(_first(wanted, limit))
     else:
-        events = _last(_in_time(read_events(file, 0, offset), request), limit)
+        events = _last(in_time(read_events(file, 0, offset), request), limit)
     begin, end = (events[0].offset, events[-1].end) if events else (offset, offset)
     return {
         "events": [
@@ -70,7 +105,7 @@ def _place(request: Values, file: Path) -> tuple[str, int]:
         return ("f", 0) if request.get("startFromHead") else ("b", file.stat().st_size)
     found = TOKEN.fullmatch(token)
     if found is None or not _is_between_events(file, int(found[2])):
-        raise ApiError("InvalidParameterException", "The specified nextToken is invalid.")
+        raise invalid("The specified nextToken is invalid.")
     return found[1], int(found[2])
 
 
@@ -82,7 +117,7 @@ def _is_between_events(file: Path, offset: int) -> bool:
         return stream.read(1) == b"\n"
 
 
-def _in_time(events: Iterable[Event], request: Values) -> Iterator[Event]:
+def in_time(events: Iterable[Event], request: Values) -> Iterator[Event]:
     start, end = request.get("startTime", 0), request.get("endTime")
     for event in events:
         if end is not None and event.timestamp >= end:
@@ -91,14 +126,14 @@ def _in_time(events: Iterable[Event], request: Values) -> Iterator[Event]:
             yield event
 
 
-def _size(event: Event) -> int:
+def event_size(event: Event) -> int:
     return event.end - event.offset + EVENT_BYTES
 
 
 def _first(events: Iterable[Event], limit: int) -> Iterator[Event]:
     size = 0
     for number, event in enumerate(events):
-        size += _size(event)
+        size += event_size(event)
         if number == limit or (number and size > MOST_BYTES):
             return
         yield event
@@ -109,9 +144,9 @@ def _last(events: Iterable[Event], limit: int) -> list[Event]:
     size = 0
     for event in events:
         kept.append(event)
-        size += _size(event)
+        size += event_size(event)
         while len(kept) > limit or (len(kept) > 1 and size > MOST_BYTES):
-            size -= _size(kept.popleft())
+            size -= event_size(kept.popleft())
     return list(kept)
 
 
@@ -127,13 +162,17 @@ def _stream(plane: Plane, group: str, name: str) -> dict[str, object]:
     return {"logStreamName": name, "arn": f"{plane.account.log_group_arn(group)}:log-stream:{name}", **times}
 
 
-def _group(request: Values) -> str:
+def group_of(request: Values) -> str:
     """The name of the group, which may be given as its ARN."""
     text = str(request.get("logGroupName") or request.get("logGroupIdentifier") or "")
     return text.removesuffix(":*").rpartition(":log-group:")[2]
 
 
-def _missing(what: str) -> ApiError:
+def invalid(message: str) -> ApiError:
+    return ApiError("InvalidParameterException", message)
+
+
+def missing(what: str) -> ApiError:
     return ApiError("ResourceNotFoundException", f"The specified {what} does not exist.")
 
 

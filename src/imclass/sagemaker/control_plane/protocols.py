@@ -1,4 +1,4 @@
-"""The wire protocols: JSON 1.1 of SageMaker and CloudWatch Logs, and the query protocol of STS and IAM.
+"""The wire protocols: JSON of SageMaker and CloudWatch, and the query protocol of STS, IAM and CloudWatch.
 
 ::
 
@@ -9,13 +9,14 @@ Timestamps are numbers of seconds since 1970 in JSON, and ISO 8601 in XML.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 from botocore.model import OperationModel, Shape
+from botocore.utils import parse_timestamp
 from starlette.responses import Response
 
 from imclass.sagemaker.control_plane.api_errors import ApiError, malformed
@@ -74,22 +75,70 @@ def read_form(body: bytes) -> dict[str, str]:
 
 
 def form_values(fields: Mapping[str, str], shape: Shape | None) -> dict[str, Any]:
-    """The members of a query request that are no lists or structures: those of STS and IAM that have a meaning here.
+    """The members of a query request; timestamps as numbers, as JSON has them.
 
     Raises:
-        ApiError: a number is none.
+        ApiError: a value is not of its type, or a member is given in two ways.
     """
-    members = {} if shape is None else shape.members
-    return {name: _form_value(name, fields[name], members[name]) for name in members if name in fields}
+    return {} if shape is None else _form_value(_tree(fields), shape, "The form")
 
 
-def _form_value(name: str, text: str, shape: Shape) -> object:
-    if shape.type_name not in ("integer", "long"):
-        return text
+def _tree(fields: Mapping[str, str]) -> dict[str, Any]:
+    """`A.member.1.B=x` as {"A": {"member": {"1": {"B": "x"}}}}."""
+    root: dict[str, Any] = {}
+    for name, text in fields.items():
+        *path, last = name.split(".")
+        node: Any = root
+        for part in path:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                break
+        if not isinstance(node, dict) or last in node:
+            raise malformed(f"{name} is given in two ways")
+        node[last] = text
+    return root
+
+
+def _form_value(value: Any, shape: Shape, where: str) -> Any:
+    """A part of the tree as the shape has it; what the shape does not have is left out."""
+    if shape.type_name in ("structure", "list") and not isinstance(value, dict):
+        raise malformed(f"{where} must be of type {shape.type_name}")
+    if shape.type_name == "structure":
+        return {name: _form_value(value[name], shape.members[name], name) for name in shape.members if name in value}
+    if shape.type_name == "list":
+        return [_form_value(part, shape.member, where) for part in _form_items(value, where)]
+    if shape.type_name not in FORM_TYPES or not isinstance(value, str):
+        raise malformed(f"{where} must be of type {shape.type_name}")
     try:
-        return int(text)
+        return FORM_TYPES[shape.type_name](value)
     except ValueError as error:
-        raise malformed(f"{name} must be a whole number, not {text!r}") from error
+        raise malformed(f"{where} must be of type {shape.type_name}, not {value!r}") from error
+
+
+def _form_items(tree: Mapping[str, Any], where: str) -> list[Any]:
+    """The items of a list, `{"member": {"1": ..., "2": ...}}`, by their numbers."""
+    items = tree.get("member", {})
+    if not isinstance(items, dict) or not all(number.isascii() and number.isdecimal() for number in items):
+        raise malformed(f"{where} must be of type list")
+    return [items[number] for number in sorted(items, key=int)]
+
+
+def _form_boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+FORM_TYPES: dict[str, Callable[[str], Any]] = {
+    "string": str,
+    "integer": int,
+    "long": int,
+    "float": float,
+    "double": float,
+    "boolean": _form_boolean,
+    "timestamp": lambda text: parse_timestamp(text).timestamp(),
+}
+"""How the types of values that are no structures or lists are read."""
 
 
 def xml_response(values: Mapping[str, Any], operation: OperationModel, request_id: str) -> Response:
@@ -115,11 +164,15 @@ def _append(parent: ElementTree.Element, value: Any, shape: Shape) -> None:
     if shape.type_name == "structure":
         for name, part in value.items():
             _append(ElementTree.SubElement(parent, name), part, shape.members[name])
-    elif isinstance(value, datetime):
-        parent.text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    elif shape.type_name == "list":
+        for part in value:
+            _append(ElementTree.SubElement(parent, "member"), part, shape.member)
+    elif shape.type_name == "timestamp":
+        time = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+        parent.text = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     else:
-        assert isinstance(value, str | int), f"{value!r} of {shape.name} cannot be sent"
-        parent.text = str(value)
+        assert isinstance(value, str | int | float), f"{value!r} of {shape.name} cannot be sent"
+        parent.text = str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _xml(root: ElementTree.Element, status: int, request_id: str) -> Response:

@@ -15,10 +15,10 @@ from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
-from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.invocations import Invocations
+from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
 from imclass.sagemaker.control_plane.secret import read_secret
@@ -26,8 +26,9 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
-from imclass.sagemaker.s3.application import create_s3_application
+from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
+from imclass.sagemaker.s3.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,8 @@ def run(
     with ExitStack() as stack:
         opened = stack.enter_context(listening_socket(address))
         state = stack.enter_context(opened_state(data))
-        (data / "s3").mkdir(exist_ok=True)
-        buckets, logs = Buckets(data / "s3"), LogFolder(data / "logs")
+        store = Store(data / "s3")
+        buckets, logs = LocalBuckets(store), LogFolder(data / "logs")
         runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
         stack.enter_context(closing(runs))
         runs.resume()
@@ -74,7 +75,7 @@ def run(
         stack.enter_context(closing(endpoints))
         plane = Plane(account, state, buckets, logs, runs, endpoints)
         runtime = Invocations(endpoints.router, state, account, verifier)
-        application = Application(plane, verifier, runtime, s3_application(data / "s3", verifier, region))
+        application = Application(plane, verifier, runtime, s3_application(store, verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -99,7 +100,7 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
-def s3_application(folder: Path, verifier: Verifier, region: str) -> ASGIApp:
+def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
     """What answers requests of S3; signatures are checked as those of the other services are."""
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
@@ -109,7 +110,7 @@ def s3_application(folder: Path, verifier: Verifier, region: str) -> ASGIApp:
         except SignatureError as error:
             raise S3Error(error.code, error.message) from error
 
-    return create_s3_application(folder, verify, region)
+    return S3Application(store, verify, region)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:

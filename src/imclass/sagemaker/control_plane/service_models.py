@@ -9,10 +9,14 @@ from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
+from imclass.sagemaker.control_plane import own_service
+
 
 @cache
 def service_model(name: str) -> ServiceModel:
-    """The model of a service, such as `sagemaker`, `logs`, `sts` or `iam`."""
+    """The model of a service, such as `sagemaker`, `logs`, `sts` or `iam`, or of our own, `imclass`."""
+    if name == own_service.NAME:
+        return ServiceModel(own_service.MODEL, name)
     return get_session().get_service_model(name)
 
 

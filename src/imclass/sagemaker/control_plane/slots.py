@@ -32,15 +32,27 @@ class Slots:
         Returns:
             The number of the place, or None when it was given up.
         """
+        taken = self.take_several(1, gives_up)
+        return None if taken is None else taken[0]
+
+    def take_several(self, count: int, gives_up: Callable[[], bool]) -> list[int] | None:
+        """Wait until so many places are free at once; those who come later wait behind, also for fewer.
+
+        Args:
+            gives_up: as of `take`.
+
+        Returns:
+            The numbers of the places, or None when it was given up.
+        """
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
             try:
                 while not gives_up():
-                    if self._free and self._waiting[0] is ticket:
-                        number = min(self._free)
-                        self._free.remove(number)
-                        return number
+                    if len(self._free) >= count and self._waiting[0] is ticket:
+                        numbers = sorted(self._free)[:count]
+                        self._free.difference_update(numbers)
+                        return numbers
                     self._changed.wait(LOOK_AGAIN_SECONDS)
                 return None
             finally:
@@ -50,8 +62,12 @@ class Slots:
     @property
     def are_taken(self) -> bool:
         """Whether somebody who comes now has to wait."""
+        return self.must_wait(1)
+
+    def must_wait(self, count: int) -> bool:
+        """Whether somebody who comes now for so many places has to wait."""
         with self._changed:
-            return not self._free or bool(self._waiting)
+            return len(self._free) < count or bool(self._waiting)
 
     def reclaim(self, number: int) -> None:
         """Take the place that a job had before a restart; there may be fewer places now."""

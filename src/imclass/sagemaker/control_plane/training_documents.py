@@ -1,18 +1,17 @@
 """The document of a training job: what Describe tells, and how it changes.
 
-Members that begin with a small letter are ours: `status` (TrainingJobStatus), `slot`, `logStream`.
+Members that begin with a small letter are ours: `status` (TrainingJobStatus), `slots` (the places that it has),
+`attempt` (from 1; one more after each interruption), `interrupt` (whether an interruption is under way), `logStream`
+(of the leading host in this attempt).
 """
 
-import re
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imclass.sagemaker.control_plane.buckets import Place
-from imclass.sagemaker.control_plane.log_files import read_events
 from imclass.sagemaker.control_plane.state import Document
 
 KIND = "training-job"
@@ -27,12 +26,16 @@ MESSAGES = {
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
     "Stopping": "Stopping the training job",
+    "Interrupted": "The instances were taken back; the job goes on from its last checkpoint",
     "Uploading": "Uploading generated training model",
     "Completed": "Training job completed",
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job waiting and runtime exceeded MaxWaitTimeInSeconds provided",
 }
+WAITING = ("Interrupted", "Starting", "Pending")
+"""Secondary statuses in which a job costs nothing."""
 
 METRICS = {
     "train:accuracy": r"Epoch\[\d+\] Train-accuracy=([0-9.]+)",
@@ -76,6 +79,7 @@ def new_document(request: Mapping[str, Any], arn: str) -> Document:
     document["OutputDataConfig"] = {"KmsKeyId": "", **request["OutputDataConfig"]}
     document["ModelArtifacts"] = {"S3ModelArtifacts": str(output_place(document).below(MODEL))}
     document["SecondaryStatusTransitions"] = []
+    document["attempt"] = 1
     advance(document, "Starting")
     return document
 
@@ -96,7 +100,7 @@ def advance(document: Document, secondary_status: str) -> None:
     transitions.append({"Status": secondary_status, "StartTime": now, "StatusMessage": MESSAGES[secondary_status]})
     document["SecondaryStatus"] = secondary_status
     if secondary_status == "Downloading":
-        document["TrainingStartTime"] = now
+        document.setdefault("TrainingStartTime", now)  # not again after an interruption
 
 
 def end(document: Document, status: str, secondary_status: str, reason: str | None = None) -> None:
@@ -108,8 +112,45 @@ def end(document: Document, status: str, secondary_status: str, reason: str | No
     if reason is not None:
         document["FailureReason"] = reason[:LONGEST_REASON]
     if "TrainingStartTime" in document:
-        seconds = max(1, round(now - document["TrainingStartTime"])) * document["ResourceConfig"]["InstanceCount"]
-        document |= {"TrainingEndTime": now, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        whole, hosts = now - document["TrainingStartTime"], document["ResourceConfig"]["InstanceCount"]
+        billable = whole - seconds_in(document, WAITING, since=document["TrainingStartTime"])
+        document["TrainingEndTime"] = now
+        document["TrainingTimeInSeconds"] = max(1, round(whole)) * hosts
+        document["BillableTimeInSeconds"] = max(1, round(billable)) * hosts
+
+
+def seconds_in(document: Document, statuses: Container[str], since: float = 0.0) -> float:
+    """How long a job was in secondary statuses that have ended.
+
+    Args:
+        since: only those that began then or later, in seconds since 1970.
+    """
+    ended = (
+        float(each["EndTime"] - each["StartTime"])
+        for each in document["SecondaryStatusTransitions"]
+        if each["Status"] in statuses and "EndTime" in each and each["StartTime"] >= since
+    )
+    return sum(ended)
+
+
+def end_of_waiting(document: Document) -> float:
+    """When a spot job is given up, in seconds since 1970; never for other jobs."""
+    seconds = document["StoppingCondition"].get("MaxWaitTimeInSeconds")
+    return math.inf if seconds is None else float(document["CreationTime"] + seconds)
+
+
+def deadline(document: Document) -> float:
+    """When a job that begins to train now is stopped, in seconds since 1970."""
+    left = float(document["StoppingCondition"]["MaxRuntimeInSeconds"]) - seconds_in(document, ("Training",))
+    return min(time.time() + left, end_of_waiting(document))
+
+
+def interrupt(document: Document) -> None:
+    """Let a spot job that was interrupted wait for its next attempt."""
+    del document["interrupt"], document["slots"]
+    document["attempt"] += 1
+    advance(document, "Interrupted")
+    advance(document, "Starting")
 
 
 def failure_reason(failure: Path, exit_status: int) -> str:
@@ -121,15 +162,3 @@ def failure_reason(failure: Path, exit_status: int) -> str:
     else:
         text = "AlgorithmError: the container ended without saying why; its log may tell"
     return f"{text[: LONGEST_REASON - len(ending)]}{ending}"
-
-
-def final_metrics(log_file: Path) -> list[dict[str, Any]]:
-    """FinalMetricDataList: the last value of each metric in a log, in the precision that AWS keeps."""
-    expressions = {name: re.compile(regex) for name, regex in METRICS.items()}
-    last: dict[str, dict[str, Any]] = {}
-    for event in read_events(log_file):
-        for name, expression in expressions.items():
-            if found := expression.search(event.message):
-                value = float(np.float32(found[1]))
-                last[name] = {"MetricName": name, "Value": value, "Timestamp": event.timestamp / 1000}
-    return [last[name] for name in sorted(last)]

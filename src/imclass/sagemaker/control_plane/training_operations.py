@@ -14,7 +14,7 @@ from imclass.sagemaker.control_plane.training_documents import (
     advance,
     new_document,
 )
-from imclass.sagemaker.control_plane.training_requests import check_training_request, completed
+from imclass.sagemaker.control_plane.training_requests import check_capacity, check_training_request, completed
 
 
 def create_training_job(plane: Plane, request: Values) -> Values:
@@ -23,6 +23,7 @@ def create_training_job(plane: Plane, request: Values) -> Values:
     arn = plane.account.arn(KIND, name)
     asked = completed(request)
     check_training_request(asked, plane.buckets, plane.account)
+    check_capacity(asked, plane.training_runs.most_hosts)
     try:
         plane.state.add(KIND, name, arn, IN_PROGRESS, new_document(asked, arn), tags_of(request))
     except DuplicateError as error:
@@ -63,6 +64,24 @@ def stop_training_job(plane: Plane, request: Values) -> Values:
     return {}
 
 
+def interrupt_training_job(plane: Plane, request: Values) -> Values:
+    """Take its instances from a spot job, as AWS does when others pay more; it goes on from its checkpoints."""
+    name = request["TrainingJobName"]
+    try:
+        with plane.state.changing(KIND, name) as document:
+            if not document.get("EnableManagedSpotTraining"):
+                raise invalid(f"The training job {name} was created without EnableManagedSpotTraining.")
+            if document["status"] != IN_PROGRESS or document["SecondaryStatus"] != "Training":
+                raise invalid(
+                    f"The training job {name} is not training; it is in status {document['SecondaryStatus']}."
+                )
+            document["interrupt"] = True
+    except MissingError as error:
+        raise job_not_found() from error
+    plane.training_runs.interrupt(name)
+    return {}
+
+
 def delete_training_job(plane: Plane, request: Values) -> Values:
     """Forget a job that has ended; its name is free again."""
     name = request["TrainingJobName"]
@@ -94,3 +113,4 @@ OPERATIONS: dict[str, Operation] = {
     "StopTrainingJob": stop_training_job,
     "DeleteTrainingJob": delete_training_job,
 }
+OWN_OPERATIONS: dict[str, Operation] = {"InterruptTrainingJob": interrupt_training_job}

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imclass.sagemaker.control_plane.account import Account
-from imclass.sagemaker.control_plane.api_errors import invalid, no_objects
+from imclass.sagemaker.control_plane.api_errors import ApiError, invalid
 from imclass.sagemaker.control_plane.buckets import Buckets, Place
+from imclass.sagemaker.control_plane.channel_requests import channel_problems, check_channels
 
 IMAGE = re.compile(r"(?:[^/@]+/)?image-classification(?:-neo)?(?::[^/@]+|@sha256:[0-9a-f]{64})?")
 CHECKPOINTS = "/opt/ml/checkpoints"
 DAY = 24 * 3600
-INPUT_MODES = ("File", "FastFile")
 RESERVED_VARIABLES = re.compile(r"PATH|HOME|PYTHON.*|LD_.*|SAGEMAKER_BASE_DIR")
 """With these, a job could run programs of its own outside a container."""
 
@@ -28,19 +28,33 @@ def check_training_request(request: Mapping[str, Any], buckets: Buckets, account
     Raises:
         ApiError: everything that this server cannot do with it.
     """
+    algorithm = request.get("AlgorithmSpecification", {})
     problems = [
-        *_algorithm_problems(request.get("AlgorithmSpecification", {})),
+        *_algorithm_problems(algorithm),
         *_resource_problems(request.get("ResourceConfig", {})),
         *_time_problems(request),
-        *_channel_problems(request.get("InputDataConfig", [])),
+        *channel_problems(request.get("InputDataConfig", []), algorithm.get("TrainingInputMode", "File")),
         *_environment_problems(request.get("Environment", {})),
         *_output_problems(request, buckets),
     ]
     if problems:
         raise invalid(" ".join(problems))
-    mode = request["AlgorithmSpecification"]["TrainingInputMode"]
-    for channel in request.get("InputDataConfig", []):
-        check_channel(channel, mode, request["RoleArn"], buckets, account)
+    check_channels(request, buckets, account)
+
+
+def check_capacity(request: Mapping[str, Any], slots: int) -> None:
+    """Check that a job has not more hosts than there are places.
+
+    Raises:
+        ApiError: it would wait for ever.
+    """
+    count = request["ResourceConfig"]["InstanceCount"]
+    if count > slots:
+        raise ApiError(
+            "ResourceLimitExceeded",
+            f"The server's limit of instances that work at once is {slots}, with a request for {count}. "
+            f"Start it with --slots {count} or more.",
+        )
 
 
 def _algorithm_problems(algorithm: Mapping[str, Any]) -> Iterable[str]:
@@ -64,8 +78,8 @@ def _resource_problems(resources: Mapping[str, Any]) -> Iterable[str]:
         yield "ResourceConfig.InstanceGroups is not supported; give InstanceType and InstanceCount."
     elif "InstanceCount" not in resources:
         yield "ResourceConfig.InstanceCount must be given."
-    elif resources["InstanceCount"] != 1:
-        yield "ResourceConfig.InstanceCount must be 1: this server does not run jobs on several hosts."
+    elif resources["InstanceCount"] < 1:
+        yield "ResourceConfig.InstanceCount must be at least 1."
 
 
 def _time_problems(request: Mapping[str, Any]) -> Iterable[str]:
@@ -79,12 +93,6 @@ def _time_problems(request: Mapping[str, Any]) -> Iterable[str]:
             )
     elif wait is not None:
         yield "MaxWaitTimeInSeconds can only be given with EnableManagedSpotTraining."
-
-
-def _channel_problems(channels: list[Mapping[str, Any]]) -> Iterable[str]:
-    names = [channel["ChannelName"] for channel in channels]
-    for name in sorted({name for name in names if names.count(name) > 1 or set(name) <= {"."}}):
-        yield f"The channel name {name!r} is given twice, or cannot be a folder."
 
 
 def _environment_problems(environment: Mapping[str, str]) -> Iterable[str]:
@@ -112,33 +120,3 @@ def _place_problems(member: str, address: str, buckets: Buckets) -> Iterable[str
         return
     if not buckets.exists(place.bucket):
         yield f"{member}: the bucket {place.bucket} does not exist."
-
-
-def channel_mode(channel: Mapping[str, Any], mode_of_job: str) -> str:
-    return str(channel.get("InputMode", mode_of_job))
-
-
-def check_channel(channel: Mapping[str, Any], mode_of_job: str, role: str, buckets: Buckets, account: Account) -> None:
-    """Check one channel, and that it has data.
-
-    Raises:
-        ApiError: its data cannot be had.
-    """
-    name, mode = channel["ChannelName"], channel_mode(channel, mode_of_job)
-    source = channel["DataSource"].get("S3DataSource")
-    if source is None:
-        raise invalid(f"The channel {name!r} has no S3DataSource, the only source that this server reads.")
-    if source["S3DataType"] != "S3Prefix":
-        raise invalid(f"The channel {name!r} has the S3DataType {source['S3DataType']}; this server reads S3Prefix.")
-    if mode not in INPUT_MODES:
-        raise invalid(f"The channel {name!r} has the input mode {mode}; this server offers {', '.join(INPUT_MODES)}.")
-    for member in ("CompressionType", "RecordWrapperType"):
-        if channel.get(member, "None") != "None":
-            raise invalid(f"The channel {name!r} has a {member}, which has no meaning in {mode} mode.")
-    uri = source["S3Uri"]
-    try:
-        place = Place.of(uri)
-    except ValueError as error:
-        raise invalid(f"The channel {name!r}: {error}.") from error
-    if next(buckets.objects(place), None) is None:
-        raise no_objects(uri, place.bucket, role, account)

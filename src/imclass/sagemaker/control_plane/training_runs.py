@@ -1,7 +1,7 @@
 """Training jobs at work: one thread for each, told from top to bottom.
 
 What a thread has reached is in the state at any moment, so that another one goes on there after a restart. The job
-itself runs under a keeper, which does not need the server.
+itself runs under keepers, one for each host, which do not need the server.
 """
 
 import logging
@@ -17,8 +17,10 @@ from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.buckets import Buckets, Place
 from imclass.sagemaker.control_plane.checkpoint_sync import CheckpointSync
-from imclass.sagemaker.control_plane.job_folder import HOST, job_environment, upload_folder, write_input
-from imclass.sagemaker.control_plane.keeper import LAST_LINES_SECONDS, STOP_SECONDS, Kept, Order, Result
+from imclass.sagemaker.control_plane.job_folder import job_environment, upload_folder
+from imclass.sagemaker.control_plane.job_hosts import JobHosts, LostError, host_name, loopback_addresses
+from imclass.sagemaker.control_plane.job_input import write_input
+from imclass.sagemaker.control_plane.keeper import Order, Result
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.slots import Slots, slot_environment
 from imclass.sagemaker.control_plane.state import Document, State
@@ -29,16 +31,17 @@ from imclass.sagemaker.control_plane.training_documents import (
     OUTPUT,
     STOPPING,
     advance,
+    deadline,
     end,
+    end_of_waiting,
     failure_reason,
-    final_metrics,
+    interrupt,
     output_place,
 )
-from imclass.sagemaker.layout import Layout
+from imclass.sagemaker.control_plane.training_metrics import LOG_GROUP, final_metrics, host_logs
 
 log = logging.getLogger(__name__)
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LOOK_AGAIN_SECONDS = 0.1
 CHECKPOINT_SECONDS = 2.0
 JOIN_SECONDS = 30.0
@@ -48,10 +51,6 @@ LOST = f"{OUR_FAULT} The process that kept the job is gone, perhaps because the 
 
 class ServerStopsError(Exception):
     """The server ends; the job goes on without it."""
-
-
-class LostError(Exception):
-    """Nobody keeps the job any more, and it has not told how it ended."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +81,23 @@ class TrainingRun:
         self._places = places
         self._closing = closing
         self._stopping = threading.Event()
+        self._interrupted = threading.Event()
         self._folder = places.folder / name
-        self._layout = Layout(self._folder / "ml")
 
     def stop(self) -> None:
         """Let the job end soon; the state says so already."""
         self._stopping.set()
         self._places.slots.wake()
 
+    def interrupt(self) -> None:
+        """Take its hosts from the job, which goes on later; the state says so already."""
+        self._interrupted.set()
+
     def run(self) -> None:
         """Bring the job to its end, whatever happens; for a thread."""
         try:
-            with self._slot() as slot:
-                if slot is None:
-                    self._end_in_queue()
-                else:
-                    self._finish(self._trained(slot))
+            while self._was_interrupted():
+                pass
         except ServerStopsError:
             return
         except LostError:
@@ -107,60 +107,79 @@ class TrainingRun:
         except Exception:
             log.exception("The training job %s cannot be run", self._name)
             self._fail(OUR_FAULT)
-        self._end_keeper()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _was_interrupted(self) -> bool:
+        """One attempt: from the queue to the end of the job, or to an interruption."""
+        with self._slots() as slots:
+            if slots is None:
+                self._end_in_queue()
+                return False
+            result = self._trained(slots)
+            if result.ended_by == "stop" and self._goes_on_later():
+                return True
+            self._finish(result)
+            return False
+
     @contextmanager
-    def _slot(self) -> Iterator[int | None]:
-        """Wait for a place; None when the job was stopped meanwhile. One that had a place before a restart has it."""
+    def _slots(self) -> Iterator[list[int] | None]:
+        """Wait for places; None when the job ends before it gets any. One that had places before a restart has them."""
         slots, document = self._places.slots, self._document
-        slot: int | None = document.get("slot")
-        if slot is None:
-            if slots.are_taken:
+        taken: list[int] | None = document.get("slots")
+        if taken is None:
+            count = document["ResourceConfig"]["InstanceCount"]
+            if slots.must_wait(count):
                 self._advance("Pending")
-            slot = slots.take(lambda: self._stopping.is_set() or self._closing.is_set())
+            give_up_at = end_of_waiting(document)
+            taken = slots.take_several(
+                count, lambda: self._stopping.is_set() or self._closing.is_set() or time.time() > give_up_at
+            )
             self._check_closing()
         try:
-            if slot is not None:
+            if taken is not None:
                 with self._places.state.changing(KIND, self._name) as changed:
-                    changed["slot"] = slot
-            yield slot
+                    changed["slots"] = taken
+            yield taken
         finally:
-            if slot is not None:
+            for slot in taken or ():
                 slots.give_back(slot)
 
-    def _trained(self, slot: int) -> Result:
-        """Start the job, unless a keeper is at it already, and wait for its end."""
-        kept = Kept(self._folder)
-        if not kept.was_started:
+    def _trained(self, slots: list[int]) -> Result:
+        """Start the hosts, as far as they were not started before, and wait for their end."""
+        document = self._document
+        hosts = self._hosts(document)
+        if not hosts.were_started:
             self._advance("Downloading")
             shutil.rmtree(self._folder, ignore_errors=True)  # of an attempt that a restart has ended
-            write_input(self._layout, self._document, self._places.buckets)
-            self._start(kept, slot)
-        return self._wait(kept)
+            addresses = loopback_addresses(len(hosts.all))
+            for host in hosts.all:
+                write_input(host, addresses, document, self._places.buckets)
+            with self._places.state.changing(KIND, self._name) as changed:
+                changed["logStream"] = f"{self._name}/{hosts.leader.name}-{int(time.time())}"
+                if changed["status"] != STOPPING:
+                    advance(changed, "Training")
+        self._start(hosts, slots)
+        return self._wait(hosts)
 
-    def _start(self, kept: Kept, slot: int) -> None:
-        with self._places.state.changing(KIND, self._name) as changed:
-            changed["logStream"] = f"{self._name}/{HOST}-{int(time.time())}"
-            if changed["status"] != STOPPING:
-                advance(changed, "Training")
-            document = dict(changed)
-        deadline = time.time() + document["StoppingCondition"]["MaxRuntimeInSeconds"]
-        environment = job_environment(
-            document, self._layout, self._places.account, slot_environment(slot, self._places.slots.count)
-        )
-        kept.start(Order("train", str(self._log_file(document)), deadline), environment)
+    def _start(self, hosts: JobHosts, slots: list[int]) -> None:
+        document = self._document
+        until = deadline(document)
+        orders = [Order("train", str(self._log_file(document, host.name)), until) for host in hosts.all]
+        environments = [
+            job_environment(
+                document, host.layout, self._places.account, slot_environment(slot, self._places.slots.count)
+            )
+            for host, slot in zip(hosts.all, slots, strict=True)
+        ]
+        hosts.start(orders, environments)
 
-    def _wait(self, kept: Kept) -> Result:
-        """Wait for the result of a keeper, and bring checkpoints to S3 meanwhile."""
-        checkpoints = self._checkpoint_sync()
-        brought, has_asked = time.monotonic(), False
-        while (result := kept.result) is None:
-            if not kept.is_alive and kept.result is None:
-                raise LostError
-            if self._stopping.is_set() and not has_asked:
-                kept.stop()
-                has_asked = True
+    def _wait(self, hosts: JobHosts) -> Result:
+        """Wait for the end of all hosts, and bring checkpoints to S3 meanwhile."""
+        checkpoints = self._checkpoint_sync(hosts)
+        brought = time.monotonic()
+        while (result := hosts.result()) is None:
+            if self._stopping.is_set() or self._interrupted.is_set():
+                hosts.stop()
             if checkpoints is not None and time.monotonic() - brought > CHECKPOINT_SECONDS:
                 checkpoints.bring()
                 brought = time.monotonic()
@@ -170,50 +189,60 @@ class TrainingRun:
             checkpoints.bring()
         return result
 
-    def _end_keeper(self) -> None:
-        """End a job that goes on although it has failed here, say because its checkpoints cannot be kept."""
-        kept = Kept(self._folder)
-        if kept.is_alive:
-            kept.stop()
-            deadline = time.monotonic() + STOP_SECONDS + LAST_LINES_SECONDS
-            while kept.is_alive and time.monotonic() < deadline:
-                time.sleep(LOOK_AGAIN_SECONDS)
-
-    def _checkpoint_sync(self) -> CheckpointSync | None:
+    def _checkpoint_sync(self, hosts: JobHosts) -> CheckpointSync | None:
+        """What keeps the checkpoints of the leader in S3: no other host writes any."""
         config = self._document.get("CheckpointConfig")
         if config is None:
             return None
-        return CheckpointSync(self._layout.checkpoints, self._places.buckets, Place.of(config["S3Uri"]).as_folder)
+        place = Place.of(config["S3Uri"]).as_folder
+        return CheckpointSync(hosts.leader.layout.checkpoints, self._places.buckets, place)
+
+    def _goes_on_later(self) -> bool:
+        """Whether the job was interrupted, and not stopped as well; then the next attempt is prepared."""
+        with self._places.state.changing(KIND, self._name) as changed:
+            goes_on = bool(changed.get("interrupt")) and changed["status"] != STOPPING
+            if goes_on:
+                interrupt(changed)
+        self._interrupted.clear()
+        return goes_on
 
     def _finish(self, result: Result) -> None:
         """Bring what the job has made to S3, and tell how it ended."""
         document = self._document
-        was_stopped = result.ended_by != "itself" or document["status"] == STOPPING
+        hosts = self._hosts(document)
+        was_stopped = result.ended_by == "max_runtime" or document["status"] == STOPPING
         has_model = result.exit_status == 0 or was_stopped
         if has_model and document["status"] != STOPPING:
             self._advance("Uploading")
-        place = output_place(document)
-        upload_folder(self._layout.output_data, self._places.buckets, place.below(OUTPUT))
+        place, layout = output_place(document), hosts.leader.layout
+        upload_folder(layout.output_data, self._places.buckets, place.below(OUTPUT))
         if has_model:
-            upload_folder(self._layout.model, self._places.buckets, place.below(MODEL))
+            upload_folder(layout.model, self._places.buckets, place.below(MODEL))
         with self._places.state.changing(KIND, self._name) as changed:
-            changed["FinalMetricDataList"] = final_metrics(self._log_file(changed))
-            if result.ended_by == "max_runtime":
+            changed["FinalMetricDataList"] = final_metrics(host_logs(self._places.logs, self._name))
+            if result.ended_by == "max_runtime" and time.time() > end_of_waiting(changed):
+                end(changed, "Stopped", "MaxWaitTimeExceeded")
+            elif result.ended_by == "max_runtime":
                 end(changed, "Stopped", "MaxRuntimeExceeded")
             elif was_stopped or changed["status"] == STOPPING:
                 end(changed, "Stopped", "Stopped")
+            elif result.pipe_failure is not None:
+                end(changed, "Failed", "Failed", f"ClientError: {result.pipe_failure}")
             elif result.exit_status == 0:
                 end(changed, "Completed", "Completed")
             else:
-                end(changed, "Failed", "Failed", failure_reason(self._layout.failure, result.exit_status))
+                reason = failure_reason(hosts.failed_host().layout.failure, result.exit_status)
+                end(changed, "Failed", "Failed", reason)
 
     def _end_in_queue(self) -> None:
         with self._places.state.changing(KIND, self._name) as changed:
-            end(changed, "Stopped", "Stopped")
+            end(changed, "Stopped", "Stopped" if self._stopping.is_set() else "MaxWaitTimeExceeded")
 
     def _fail(self, reason: str) -> None:
         with self._places.state.changing(KIND, self._name) as changed:
             end(changed, "Failed", "Failed", reason)
+            hosts = self._hosts(changed)
+        hosts.end()  # they may go on although the job has failed here, say because its checkpoints cannot be kept
 
     def _advance(self, secondary_status: str) -> None:
         with self._places.state.changing(KIND, self._name) as changed:
@@ -224,8 +253,13 @@ class TrainingRun:
     def _document(self) -> Document:
         return self._places.state.get(KIND, self._name)
 
-    def _log_file(self, document: Document) -> Path:
-        file = self._places.logs.file(LOG_GROUP, document["logStream"])
+    def _hosts(self, document: Document) -> JobHosts:
+        """The hosts of this attempt, whose folder is another one than those before."""
+        return JobHosts(self._folder / str(document["attempt"]), document["ResourceConfig"]["InstanceCount"])
+
+    def _log_file(self, document: Document, host: str) -> Path:
+        stream: str = document["logStream"]
+        file = self._places.logs.file(LOG_GROUP, stream.replace(f"/{host_name(0)}-", f"/{host}-"))
         assert file is not None
         return file
 
@@ -242,6 +276,11 @@ class TrainingRuns:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[str, tuple[TrainingRun, threading.Thread]] = {}
+
+    @property
+    def most_hosts(self) -> int:
+        """How many hosts a job can have."""
+        return self._places.slots.count
 
     def start(self, name: str) -> None:
         """Put a job that is in the state to work, or into the queue."""
@@ -263,18 +302,25 @@ class TrainingRuns:
         with self._lock, suppress(KeyError):
             self._running[name][0].stop()
 
+    def interrupt(self, name: str) -> None:
+        """Take its hosts from a job, if it has not ended."""
+        with self._lock, suppress(KeyError):
+            self._running[name][0].interrupt()
+
     def resume(self) -> None:
         """Go on with the jobs that were at work when the server ended: those that run before those that wait."""
         active = [document for status in ACTIVE for document in self._places.state.of_status(KIND, status)]
-        active.sort(key=lambda document: ("slot" not in document, document["CreationTime"]))
+        active.sort(key=lambda document: ("slots" not in document, document["CreationTime"]))
         self._remove_left_over({document["TrainingJobName"] for document in active})
         for document in active:
-            if "slot" in document:
-                self._places.slots.reclaim(document["slot"])
+            for slot in document.get("slots", ()):
+                self._places.slots.reclaim(slot)
         for document in active:
             self.start(document["TrainingJobName"])
             if document["status"] == STOPPING:
                 self.stop(document["TrainingJobName"])
+            elif document.get("interrupt"):
+                self.interrupt(document["TrainingJobName"])
 
     def _remove_left_over(self, names: set[str]) -> None:
         """Remove the folders of jobs that have ended."""
