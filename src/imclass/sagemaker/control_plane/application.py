@@ -19,11 +19,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.sagemaker.control_plane import (
+    compilation_operations,
     identity_operations,
     log_operations,
     protocols,
     tag_operations,
     training_operations,
+    transform_operations,
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, malformed, unknown_operation
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
@@ -33,7 +35,12 @@ from imclass.sagemaker.control_plane.signature import SignatureError, Verifier
 log = logging.getLogger(__name__)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    "sagemaker": {**training_operations.OPERATIONS, **tag_operations.OPERATIONS},
+    "sagemaker": {
+        **training_operations.OPERATIONS,
+        **transform_operations.OPERATIONS,
+        **compilation_operations.OPERATIONS,
+        **tag_operations.OPERATIONS,
+    },
     "logs": log_operations.OPERATIONS,
     "sts": identity_operations.STS_OPERATIONS,
     "iam": identity_operations.IAM_OPERATIONS,

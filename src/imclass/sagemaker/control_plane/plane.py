@@ -7,6 +7,7 @@ from typing import Any
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.api_errors import unknown_operation
 from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
@@ -25,6 +26,8 @@ class Plane:
     buckets: Buckets
     logs: LogFolder
     training_runs: TrainingRuns
+    transform_runs: KeptRuns
+    compilation_runs: KeptRuns
 
 
 Operation = Callable[[Plane, Values], Values]

@@ -16,6 +16,8 @@ from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
 from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
+from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
 from imclass.sagemaker.control_plane.secret import read_secret
@@ -23,6 +25,7 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+from imclass.sagemaker.control_plane.transform_runs import TransformRun
 from imclass.sagemaker.s3.application import create_s3_application
 from imclass.sagemaker.s3.errors import S3Error
 
@@ -64,10 +67,19 @@ def run(
         state = stack.enter_context(opened_state(data))
         (data / "s3").mkdir(exist_ok=True)
         buckets, logs = Buckets(data / "s3"), LogFolder(data / "logs")
-        runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
+        places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
+        runs = TrainingRuns(places)
+        transforms = KeptRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
+        compilations = KeptRuns(replace(places, folder=data / "compilation-jobs"), CompilationRun)
         stack.enter_context(closing(runs))
+        stack.enter_context(closing(transforms))
+        stack.enter_context(closing(compilations))
+        transforms.reclaim()
+        compilations.reclaim()
         runs.resume()
-        plane = Plane(account, state, buckets, logs, runs)
+        transforms.resume()
+        compilations.resume()
+        plane = Plane(account, state, buckets, logs, runs, transforms, compilations)
         application = Application(plane, verifier, s3_application(data / "s3", verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
