@@ -78,7 +78,7 @@ def items_of(order: TransformOrder, folder: TransformFolder, largest: int, given
                         break
                     yield Record(number, body, said)
         except (BadObjectError, DataError) as error:
-            yield Broken(number, str(error))
+            yield Broken(number, str(error).replace(str(folder.input(number)), key))
         yield EndOfObject(number)
 
 
