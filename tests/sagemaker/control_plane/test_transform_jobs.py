@@ -32,6 +32,8 @@ pytestmark = pytest.mark.timeout(900)  # several processes that import PyTorch, 
 
 GROUP = "/aws/sagemaker/TransformJobs"
 IMAGES = {f"images/{name}.png": encoded(seed) for seed, name in enumerate(("a", "sub/b", "sub/c.d", "sub"))}
+MANY = 2000
+"""Images that take longer than the two seconds after which the first results are in S3."""
 BAD = {"some-bad/1.png": encoded(1), "some-bad/2.png": b"no image", "some-bad/3.png": encoded(3)}
 
 
@@ -226,7 +228,7 @@ def test_what_a_manifest_names_must_be_there(sagemaker: Any) -> None:
 
 def test_jobs_go_on_when_the_server_is_killed_and_can_be_stopped(tmp_path: Path) -> None:
     write_bucket(tmp_path)
-    write_objects(tmp_path, {f"many/{number:04d}.png": encoded(number % 7) for number in range(3000)})
+    write_objects(tmp_path, {f"many/{number:04d}.png": encoded(number % 7) for number in range(MANY)})
     with control_plane(tmp_path, "--slots", "1") as server:
         sagemaker = server.client("sagemaker")
         add_model(tmp_path, "digits")
@@ -238,12 +240,12 @@ def test_jobs_go_on_when_the_server_is_killed_and_can_be_stopped(tmp_path: Path)
         sagemaker = server.client("sagemaker")
         assert end_of(sagemaker, "survivor")["TransformJobStatus"] == "Completed"
         assert end_of(sagemaker, "queued")["TransformJobStatus"] == "Completed"
-        assert len(results(tmp_path, "survivor")) == 3000
+        assert len(results(tmp_path, "survivor")) == MANY
         sagemaker.create_transform_job(**transform("stopped", "s3://bucket/many/", MaxConcurrentTransforms=1))
         wait_for_first_result(tmp_path, "stopped")
         sagemaker.stop_transform_job(TransformJobName="stopped")
         assert end_of(sagemaker, "stopped")["TransformJobStatus"] == "Stopped"
-        assert 0 < len(results(tmp_path, "stopped")) < 3000
+        assert 0 < len(results(tmp_path, "stopped")) < MANY
         with pytest.raises(ClientError, match="is in status Stopped"):
             sagemaker.stop_transform_job(TransformJobName="stopped")
         assert processes_of("stopped") == []
@@ -251,7 +253,7 @@ def test_jobs_go_on_when_the_server_is_killed_and_can_be_stopped(tmp_path: Path)
 
 def test_a_container_that_dies_is_the_reason(tmp_path: Path) -> None:
     write_bucket(tmp_path)
-    write_objects(tmp_path, {f"many/{number:04d}.png": encoded(number % 7) for number in range(3000)})
+    write_objects(tmp_path, {f"many/{number:04d}.png": encoded(number % 7) for number in range(MANY)})
     with control_plane(tmp_path) as server:
         sagemaker = server.client("sagemaker")
         add_model(tmp_path, "digits")
