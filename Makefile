@@ -1,7 +1,8 @@
 # Every target makes its own virtual environment, so that `make test` works on a bare machine with Python 3.11 or
 # newer. Settings: PYTHON (the Python to start from), VENV (where the environment goes), MXNET_VENV (where that of MXNet
-# goes, which needs an old NumPy), NOTEBOOKS_VENV (where that of the SageMaker SDK goes), PHOTOS (a folder of photos to work on beside MXNet), SMALL_IMAGES (a .rec of images of
-# 32x32 pixels, likewise), BENCH_SOURCE (images to load), FUZZ_SECONDS (for each target) and FUZZ_TARGETS (all by default).
+# goes, which needs an old NumPy), NOTEBOOKS_VENV (where that of the SageMaker SDK goes), PHOTOS (a folder of photos to
+# work on beside MXNet, or for the notebooks), SMALL_IMAGES (a .rec of images of 32x32 pixels, likewise), BENCH_SOURCE
+# (images to load), FUZZ_SECONDS (for each target) and FUZZ_TARGETS (all by default).
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -151,8 +152,7 @@ def transform(model_name: str, batch_input: str, instance_type: str) -> None:
     assert [key.rpartition("/")[2] for key in outputs] == [f"{each}.out" for each in names], outputs
     for key in outputs[:10]:
         s3.download_file(bucket, key, "result.out")
-        with open("result.out") as file:
-            check_probabilities(json.load(file)["prediction"])
+        check_probabilities(json.loads(Path("result.out").read_bytes())["prediction"])
 
 
 def deploy_and_ask(model_name: str, instance_type: str, image: bytes, config_name: str, endpoint_name: str) -> None:
@@ -191,6 +191,6 @@ def put(prefix: str, files: Mapping[str, str]) -> dict[str, str]:
     """Upload a file to each channel; returns the addresses of the channels."""
     resource = boto3.Session(region_name=region).resource("s3")
     for channel, file in files.items():
-        with open(file, "rb") as body:
+        with Path(file).open("rb") as body:
             resource.Bucket(bucket).put_object(Key=f"{prefix}/{channel}/{file}", Body=body)
     return {channel: f"s3://{bucket}/{prefix}/{channel}/" for channel in files}
