@@ -26,7 +26,6 @@ from imclass.sagemaker.control_plane.training_runs import (
     LOOK_AGAIN_SECONDS,
     LOST,
     OUR_FAULT,
-    LostError,
     Places,
     ServerStopsError,
 )
@@ -36,6 +35,10 @@ log = logging.getLogger(__name__)
 
 BRING_SECONDS = 2.0
 Ending = Literal["completed", "failed", "stopped"]
+
+
+class LostError(Exception):
+    """Nobody keeps the job any more, and it has not told how it ended."""
 
 
 class KeptRun(ABC):
