@@ -67,6 +67,12 @@ class Client:
         self._max_retries = max_retries
         self._check_alive = check_alive
         self._of_thread = threading.local()
+        self._connections: list[HTTPConnection] = []
+
+    def close(self) -> None:
+        """Close all connections; nobody may be asking any more."""
+        for connection in self._connections:
+            connection.close()
 
     def invoke(self, body: bytes) -> bytes:
         """The answer to a request.
@@ -129,6 +135,7 @@ class Client:
         connection: HTTPConnection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
             connection = self._of_thread.connection = HTTPConnection(HOST, self._port, timeout=self._timeout)
+            self._connections.append(connection)
         return connection
 
 

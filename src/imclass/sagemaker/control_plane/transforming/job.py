@@ -75,8 +75,11 @@ def transform(folder: TransformFolder) -> int:
     order = folder.read_order()
     if folder.model_archive.exists():  # else the files are in their place already
         unpack_model(folder.model_archive, folder.layout.model)
-    with LogWriter(Path(order.data_log)) as log, model_server(order.invocations_timeout) as server:
-        client = connected(server, order)
+    with (
+        LogWriter(Path(order.data_log)) as log,
+        model_server(order.invocations_timeout) as server,
+        closing(connected(server, order)) as client,
+    ):
         results = transformed(order, folder, client, DataLog(log))
     if not results.failed:
         return 0
