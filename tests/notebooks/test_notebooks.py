@@ -38,6 +38,7 @@ SCRIPTS = (
     "lst_format_highlevel",
     "transfer_highlevel",
     "multilabel_highlevel",
+    "command_line",
 )
 NUM_LAYERS = 18
 SECONDS = 1500

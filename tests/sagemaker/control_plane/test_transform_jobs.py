@@ -50,6 +50,8 @@ def write_bucket(data: Path) -> Path:
         "rows/rows.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows).encode(),
         "manifests/some.json": json.dumps([{"prefix": "s3://bucket/images/"}, "sub/b.png", "a.png"]).encode(),
         "manifests/gone.json": json.dumps([{"prefix": "s3://bucket/images/"}, "a.png", "z.png"]).encode(),
+        "same/x/xy": encoded(0),
+        "same/xy": encoded(1),
         "large/large.png": bytes(2 << 20),
         "broken/model.tar.gz": b"no archive",
     }
@@ -148,8 +150,8 @@ def test_a_bad_object_gets_no_result_and_the_others_do(server: Server, sagemaker
     logs = server.client("logs")
     streams = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="bad/")["logStreams"]
     said = lines(logs, GROUP, streams[-1]["logStreamName"])
-    assert said[1].endswith("[sagemaker logs]: bucket/2.png: ClientError: 400")
-    assert "bucket/2.png: Message: the image cannot be read" in said[2]
+    assert said[1].endswith("[sagemaker logs]: bucket/some-bad/2.png: ClientError: 400")
+    assert "bucket/some-bad/2.png: Message: the image cannot be read" in said[2]
 
 
 def test_a_manifest_file_names_the_objects(server: Server, sagemaker: Any) -> None:
@@ -224,6 +226,9 @@ def test_what_a_manifest_names_must_be_there(sagemaker: Any) -> None:
     sagemaker.create_transform_job(**asked)
     reason = end_of(sagemaker, "gone")["FailureReason"]
     assert "some objects of the manifest file are not there\n  - z.png" in reason
+    sagemaker.create_transform_job(**transform("same", "s3://bucket/same/x"))
+    reason = end_of(sagemaker, "same")["FailureReason"]
+    assert "bucket/same/x/xy and bucket/same/xy" in reason
 
 
 def test_jobs_go_on_when_the_server_is_killed_and_can_be_stopped(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LARGEST = 100
 
 
 def order(keys: Sequence[str] = ("a",), **members: Any) -> TransformOrder:
-    return TransformOrder("bucket", list(keys), "data.log", **members)
+    return TransformOrder(list(keys), [f"bucket/{key}" for key in keys], "data.log", **members)
 
 
 @pytest.fixture

@@ -184,7 +184,9 @@ class KeptRun(ABC):
 
     def _finish(self, result: Result) -> None:
         """Tell how the job ended."""
-        if result.ended_by != "itself":
+        if result.ended_by == "max_runtime":
+            self._end("stopped", "The job ran longer than it may.")
+        elif result.ended_by == "stop":
             self._end("stopped")
         elif result.exit_status == 0:
             self._end("completed")

@@ -6,51 +6,72 @@ from pathlib import Path
 from typing import Any
 
 from imclass.data.manifest_file import read_manifest_file
-from imclass.errors import UserError, listing
+from imclass.errors import DataError, UserError, listing
 from imclass.sagemaker.control_plane.buckets import Buckets, Place, relative_name
 
 
 @dataclass(frozen=True)
-class TransformObjects:
-    """Objects, in order.
+class TransformObject:
+    """One object.
 
     Attributes:
-        bucket: that they are in; of those of a manifest file that of its prefix.
-        files: by key, relative to the prefix.
+        name: its key relative to the prefix, after which its result is called.
+        place: such as bucket/key, for people.
+        file: its content, which nobody may write to.
     """
 
-    bucket: str
-    files: Mapping[str, Path]
+    name: str
+    place: str
+    file: Path
 
 
-def objects_of(source: Mapping[str, Any], buckets: Buckets) -> TransformObjects:
-    """Find the objects of an S3DataSource.
+def objects_of(source: Mapping[str, Any], buckets: Buckets) -> list[TransformObject]:
+    """Find the objects of an S3DataSource, in order. Names that end with a slash, which consoles make, are left out.
 
     Raises:
-        UserError: there are none, or the manifest file cannot be read or names some that are not there.
+        UserError: there are none, results would have the same name, or the manifest file cannot be read or names what
+            is not there.
     """
     place = Place.of(source["S3Uri"])
     if source["S3DataType"] == "ManifestFile":
-        return _listed(place, buckets)
-    files = {relative_name(each.key, place.key): each.file for each in buckets.objects(place)}
-    if not files:
+        found = _listed(place, buckets)
+    else:
+        found = [
+            TransformObject(relative_name(each.key, place.key), f"{place.bucket}/{each.key}", each.file)
+            for each in buckets.objects(place)
+            if not each.key.endswith("/")
+        ]
+    if not found:
         raise UserError("No S3 objects found under the S3 URL given in the input data source", where=str(place))
-    return TransformObjects(place.bucket, files)
+    by_name = {each.name: each for each in found}
+    twice = [f"{each.place} and {by_name[each.name].place}" for each in found if by_name[each.name] is not each]
+    if twice:
+        raise UserError(
+            f"the results of some objects would have the same name\n{listing(twice)}",
+            where=str(place),
+            fix="Give the prefix of one folder, with a slash at its end.",
+        )
+    return found
 
 
-def _listed(place: Place, buckets: Buckets) -> TransformObjects:
-    """The objects that a manifest file names."""
+def _listed(place: Place, buckets: Buckets) -> list[TransformObject]:
+    """The objects that a manifest file names, each once."""
     manifest = next((each for each in buckets.objects(place) if each.key == place.key), None)
     if manifest is None:
         raise UserError("there is no such manifest file", where=str(place))
-    listed = read_manifest_file(manifest.file)
-    prefix = listed.references[0].removesuffix(listed.names[0])
     try:
-        start = Place.of(prefix)
+        listed = read_manifest_file(manifest.file)
+    except DataError as error:
+        raise DataError(error.what, where=str(place), fix=error.fix) from error
+    try:
+        start = Place.of(listed.references[0].removesuffix(listed.names[0]))
     except ValueError as error:
-        raise UserError(f"the prefix is no place in S3: {error}", where=str(place)) from error
-    found = {each.key: each.file for each in buckets.objects(start)}
-    missing = [name for name in listed.names if start.key + name not in found]
+        raise UserError(
+            "the prefix of the manifest file is no place in S3", where=str(place), fix="Write s3://BUCKET/PREFIX/."
+        ) from error
+    files = {each.key: each.file for each in buckets.objects(start)}
+    missing = [name for name in listed.names if start.key + name not in files]
     if missing:
         raise UserError(f"some objects of the manifest file are not there\n{listing(missing)}", where=str(place))
-    return TransformObjects(start.bucket, {name: found[start.key + name] for name in listed.names})
+    names = dict.fromkeys(listed.names)
+    return [TransformObject(name, f"{start}{name}".removeprefix("s3://"), files[start.key + name]) for name in names]

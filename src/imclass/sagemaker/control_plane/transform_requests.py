@@ -1,6 +1,6 @@
 """What a CreateTransformJob request must fulfil beyond the constraints of its members."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from imclass.data.json_path import EVERYTHING, JsonPath
@@ -11,6 +11,7 @@ from imclass.sagemaker.control_plane.buckets import Buckets, Place
 from imclass.sagemaker.control_plane.served_models import data_of, model_of
 from imclass.sagemaker.control_plane.state import MissingError, State
 from imclass.sagemaker.control_plane.training_requests import RESERVED_VARIABLES
+from imclass.sagemaker.control_plane.transform_objects import TransformObject
 from imclass.sagemaker.control_plane.transforming.order import TransformOrder
 from imclass.sagemaker.control_plane.transforming.processing import is_json
 from imclass.sagemaker.control_plane.transforming.records import SPLITS
@@ -45,13 +46,11 @@ def check_transform_request(request: Mapping[str, Any], state: State, buckets: B
         raise no_objects(source["S3Uri"], place.bucket, account.role_arn, account)
 
 
-def order_of(request: Mapping[str, Any], bucket: str, keys: list[str], data_log: str) -> TransformOrder:
+def order_of(request: Mapping[str, Any], objects: Sequence[TransformObject], data_log: str) -> TransformOrder:
     """What a job has to do.
 
     Args:
         request: that was checked.
-        bucket: of the objects.
-        keys: of the objects, relative to the prefix.
         data_log: file of the stream that tells of objects.
     """
     given, output = request["TransformInput"], request["TransformOutput"]
@@ -70,8 +69,9 @@ def order_of(request: Mapping[str, Any], bucket: str, keys: list[str], data_log:
         "output_filter": processing.get("OutputFilter"),
         "join_source": processing.get("JoinSource"),
     }
+    names, places = [each.name for each in objects], [each.place for each in objects]
     given_members = {name: value for name, value in members.items() if value is not None}
-    return TransformOrder(bucket, keys, data_log, **given_members)
+    return TransformOrder(names, places, data_log, **given_members)
 
 
 def _model_problems(name: str, state: State, buckets: Buckets, account: Account) -> Iterable[str]:

@@ -40,10 +40,10 @@ class TransformRun(KeptRun):
             link_objects([S3Object(folder.model_archive.name, found[0].file)], "", folder.root)
         else:
             link_objects(found, Place.of(model.data).key, folder.layout.model)
-        numbered = [S3Object(folder.input(number).name, file) for number, file in enumerate(objects.files.values())]
+        numbered = [S3Object(folder.input(number).name, each.file) for number, each in enumerate(objects)]
         link_objects(numbered, "", folder.inputs)
         data_log = self.places.logs.file(self.log_group, f"{document['logStream']}/{DATA_LOG}")
-        folder.write_order(order_of(document, objects.bucket, list(objects.files), str(data_log)))
+        folder.write_order(order_of(document, objects, str(data_log)))
 
     def begin(self, document: Document) -> Mapping[str, str]:
         """As `KeptRun.begin`."""
@@ -64,10 +64,10 @@ class TransformRun(KeptRun):
         numbers = sorted(int(entry.name) for entry in os.scandir(folder.results) if entry.name.isdecimal())
         if not numbers:
             return
-        keys = folder.read_order().keys
+        names = folder.read_order().names
         place = Place.of(document["TransformOutput"]["S3OutputPath"])
         for number in numbers:
-            self.places.buckets.put(folder.result(number), place.below(f"{keys[number]}{OUT}"))
+            self.places.buckets.put(folder.result(number), place.below(f"{names[number]}{OUT}"))
             folder.result(number).unlink()
 
     def end(self, document: Document, ending: Ending, reason: str | None = None) -> None:

@@ -116,7 +116,7 @@ def transformed(order: TransformOrder, folder: TransformFolder, client: Client, 
                 results.add(item.object_number, answer)
             elif answer is not None and item.object_number not in results.failed:
                 results.fail(item.object_number, answer.kind)
-                name = f"{order.bucket}/{order.keys[item.object_number]}"
+                name = order.places[item.object_number]
                 log.write(f"{name}: {answer.kind}\n{name}: Message: {answer.message}")
             if isinstance(item, EndOfObject):
                 results.end(item.object_number)
@@ -150,6 +150,6 @@ def failure_text(order: TransformOrder, results: Results, *, is_users: bool) -> 
     number, reason = next(iter(results.failed.items()))
     kind = "ClientError" if is_users else "AlgorithmError"
     return (
-        f"{kind}: See job logs for more information: {len(results.failed)} of {len(order.keys)} objects have no "
-        f"result, {order.keys[number]!r} among them ({reason})"
+        f"{kind}: See job logs for more information: {len(results.failed)} of {len(order.names)} objects have no "
+        f"result, {order.names[number]!r} among them ({reason})"
     )

@@ -28,8 +28,8 @@ class TransformOrder:
     """What is to be done.
 
     Attributes:
-        bucket: of the objects, for messages.
-        keys: of each object, relative to the prefix, for messages and joins.
+        names: of the objects: keys relative to the prefix.
+        places: of the objects, such as bucket/key, for messages.
         data_log: file of the stream that tells of objects.
         content_type, accept: headers of the requests; None for none.
         compression_type, split_type, assemble_with: as CreateTransformJob has them.
@@ -39,8 +39,8 @@ class TransformOrder:
         input_filter, output_filter, join_source: as CreateTransformJob's DataProcessing has them.
     """
 
-    bucket: str
-    keys: Sequence[str]
+    names: Sequence[str]
+    places: Sequence[str]
     data_log: str
     content_type: str | None = None
     accept: str | None = None

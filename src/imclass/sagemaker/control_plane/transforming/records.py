@@ -70,7 +70,7 @@ def items_of(order: TransformOrder, folder: TransformFolder, largest: int, given
         given_up: numbers of objects whose other records are not wanted any more; it may grow meanwhile.
     """
     split = SPLITS[order.split_type]
-    for number, key in enumerate(order.keys):
+    for number, key in enumerate(order.names):
         try:
             with _unpacked(folder.input(number), order.compression_type) as file:
                 for body, said in split(file, key, largest):

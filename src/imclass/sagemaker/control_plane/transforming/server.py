@@ -98,10 +98,10 @@ def model_server(request_seconds: float, environment: Mapping[str, str] = os.env
         environment: of this process, whose folders and options the container shares.
     """
     options = ["--host", HOST, "--port", "0", "--request-timeout", f"{request_seconds:g}"]
-    own = shlex.split(environment.get(OPTIONS_VARIABLE, ""))
+    own = shlex.split(environment.get(OPTIONS_VARIABLE, ""))  # what is ours comes last and wins
     process = subprocess.Popen(
         [sys.executable, "-m", "imclass.sagemaker.control_plane.contained", "serve", str(os.getpid())],
-        env={**environment, OPTIONS_VARIABLE: shlex.join([*options, *own])},
+        env={**environment, OPTIONS_VARIABLE: shlex.join([*own, *options])},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
