@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import WaiterError
 from common import SETTINGS, bucket, check_probabilities, region, role, s3, timestamp, training_image
 
 sagemaker_client = boto3.client("sagemaker")
@@ -79,7 +81,8 @@ def train(job_name: str, instance_type: str, data: list[dict[str, Any]], **chang
     )
     print("training", sagemaker_client.describe_training_job(TrainingJobName=job_name)["TrainingJobStatus"])
     waiter = sagemaker_client.get_waiter("training_job_completed_or_stopped")
-    waiter.wait(TrainingJobName=job_name, WaiterConfig=SOON)
+    with suppress(WaiterError):  # the reason is in the description
+        waiter.wait(TrainingJobName=job_name, WaiterConfig=SOON)
     ended = sagemaker_client.describe_training_job(TrainingJobName=job_name)
     assert ended["TrainingJobStatus"] == "Completed", ended.get("FailureReason")
 
