@@ -23,6 +23,7 @@ train(
     num_training_samples=list_length(train_list),
     top_k=2,
     resize=48,
+    epochs=2,
     checkpoint_frequency=2,
     use_pretrained_model=1,
 )
