@@ -136,9 +136,19 @@ def link_objects(objects: list[S3Object], prefix: str, folder: Path) -> None:
     """Put objects below a folder, as links where the file system allows it and as copies elsewhere."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in objects:
-        target = folder / relative_name(each.key, prefix)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            target.hardlink_to(each.file)
-        except OSError:  # another file system, or too many links: then it costs time and space
-            shutil.copyfile(each.file, target)
+        link(each.file, folder / relative_name(each.key, prefix))
+
+
+def link(file: Path, target: Path) -> None:
+    """Give a file another name, or copy it where that cannot be.
+
+    Raises:
+        FileExistsError, NotADirectoryError: the name is taken.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(file)
+    except FileExistsError:
+        raise
+    except OSError:  # another file system, or too many links: then it costs time and space
+        shutil.copyfile(file, target)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.buckets import Place, S3Object, link_objects
+from imclass.sagemaker.control_plane.buckets import Place, link
 from imclass.sagemaker.control_plane.compilation_documents import (
     ACTIVE,
     IN_PROGRESS,
@@ -35,10 +35,10 @@ class CompilationRun(KeptRun):
         """As `KeptRun.prepare`."""
         config, folder = document["InputConfig"], CompilationFolder(self.folder)
         place = Place.of(config["S3Uri"])
-        found = [each.file for each in self.places.buckets.objects(place) if each.key == place.key]
+        found = [each for each in self.places.buckets.objects(place) if each.key == place.key]
         if not found:
             raise UserError("there is no such object any more", where=str(place))
-        link_objects([S3Object(folder.model_archive.name, found[0])], "", folder.root)
+        link(found[0].file, folder.model_archive)
         shape = image_shape_of(config.get("DataInputConfig"))
         folder.write_order(CompilationOrder(target_of(document["OutputConfig"]), shape))
 

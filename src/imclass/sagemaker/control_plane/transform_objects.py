@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from imclass.data.manifest_file import read_manifest_file
 from imclass.errors import DataError, UserError, listing
-from imclass.sagemaker.control_plane.buckets import Buckets, Place, relative_name
+from imclass.sagemaker.control_plane.buckets import Buckets, Place, S3Object, relative_name
 
 
 @dataclass(frozen=True)
@@ -17,12 +16,12 @@ class TransformObject:
     Attributes:
         name: its key relative to the prefix, after which its result is called.
         place: such as bucket/key, for people.
-        file: its content, which nobody may write to.
+        source: its content, which nobody may write to.
     """
 
     name: str
     place: str
-    file: Path
+    source: S3Object
 
 
 def objects_of(source: Mapping[str, Any], buckets: Buckets) -> list[TransformObject]:
@@ -37,7 +36,7 @@ def objects_of(source: Mapping[str, Any], buckets: Buckets) -> list[TransformObj
         found = _listed(place, buckets)
     else:
         found = [
-            TransformObject(relative_name(each.key, place.key), f"{place.bucket}/{each.key}", each.file)
+            TransformObject(relative_name(each.key, place.key), f"{place.bucket}/{each.key}", each)
             for each in buckets.objects(place)
             if not each.key.endswith("/")
         ]
@@ -69,9 +68,9 @@ def _listed(place: Place, buckets: Buckets) -> list[TransformObject]:
         raise UserError(
             "the prefix of the manifest file is no place in S3", where=str(place), fix="Write s3://BUCKET/PREFIX/."
         ) from error
-    files = {each.key: each.file for each in buckets.objects(start)}
-    missing = [name for name in listed.names if start.key + name not in files]
+    found = {each.key: each for each in buckets.objects(start)}
+    missing = [name for name in listed.names if start.key + name not in found]
     if missing:
         raise UserError(f"some objects of the manifest file are not there\n{listing(missing)}", where=str(place))
     names = dict.fromkeys(listed.names)
-    return [TransformObject(name, f"{start}{name}".removeprefix("s3://"), files[start.key + name]) for name in names]
+    return [TransformObject(name, f"{start}{name}".removeprefix("s3://"), found[start.key + name]) for name in names]

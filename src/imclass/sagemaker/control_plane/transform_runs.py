@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.buckets import Place, S3Object, link_objects
+from imclass.sagemaker.control_plane.buckets import Place, link, link_objects
 from imclass.sagemaker.control_plane.kept_runs import Ending, KeptRun
 from imclass.sagemaker.control_plane.served_models import ServedModel, data_of
 from imclass.sagemaker.control_plane.state import Document
@@ -37,11 +37,11 @@ class TransformRun(KeptRun):
         if not found:
             raise UserError("there is no model data any more", where=model.data)
         if model.is_archive:
-            link_objects([S3Object(folder.model_archive.name, found[0].file)], "", folder.root)
+            link(found[0].file, folder.model_archive)
         else:
             link_objects(found, Place.of(model.data).key, folder.layout.model)
-        numbered = [S3Object(folder.input(number).name, each.file) for number, each in enumerate(objects)]
-        link_objects(numbered, "", folder.inputs)
+        for number, each in enumerate(objects):
+            link(each.source.file, folder.input(number))
         data_log = self.places.logs.file(self.log_group, f"{document['logStream']}/{DATA_LOG}")
         folder.write_order(order_of(document, objects, str(data_log)))
 
