@@ -7,6 +7,8 @@ from imclass.sagemaker.layout import Layout
 
 PORT = "8080"
 OPTIONS_VARIABLE = "IMCLASS_SERVE_OPTIONS"
+COMPILED_GRAPH = "compiled.xml"
+"""The file that an archive with a model for OpenVINO has, with `compiled.bin` beside it."""
 
 
 def serve_arguments(layout: Layout, environment: Mapping[str, str]) -> list[str]:
@@ -19,7 +21,9 @@ def serve_arguments(layout: Layout, environment: Mapping[str, str]) -> list[str]
             the user's, comes last and wins. SAGEMAKER_BATCH is read by the server itself.
     """
     port = environment.get("SAGEMAKER_BIND_TO_PORT") or PORT
-    arguments = [str(layout.model), "--host", "0.0.0.0", "--port", port, "--insecure-public"]
+    compiled = layout.model / COMPILED_GRAPH
+    model = compiled if compiled.exists() else layout.model
+    arguments = [str(model), "--host", "0.0.0.0", "--port", port, "--insecure-public"]
     payload = environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "")
     if payload not in ("", "0"):  # 0 stands for no limit, which this server does not offer
         arguments += ["--max-body-mb", payload]

@@ -3,8 +3,10 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 
+from imclass.images import decode
 from imclass.inference.serving.problems import RequestError
 from imclass.inference.serving.requests import RequestedImages, content_type, find_images
 
@@ -49,6 +51,14 @@ def test_json_with_several_images() -> None:
     )
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_json_with_pixels(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels))
+    images = find("application/json", json.dumps(pixels.tolist()).encode())
+    assert not images.is_list
+    np.testing.assert_array_equal(decode(images.encoded[0], channels), pixels)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -56,7 +66,15 @@ def test_json_with_several_images() -> None:
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[]", "neither image nor images"),
+        (b"[]", "the JSON array is no image: its shape is (0,)"),
+        (b"[[[1, 2, 3]], [[1, 2]]]", "its rows, or pixels, differ in length"),
+        (b"[[[1, 2, 3, 4]]]", "its shape is (1, 1, 4)"),
+        (b"[[[]]]", "its shape is (1, 1, 0)"),
+        (b"[[[1, 2, 256]]]", "no whole numbers from 0 to 255"),
+        (b"[[[1, 2, -1]]]", "no whole numbers from 0 to 255"),
+        (b"[[[0.1, 0.2, 0.3]]]", "no whole numbers from 0 to 255"),
+        (b'[[["1", "2", "3"]]]', "no whole numbers from 0 to 255"),
+        (b"[[[true, true, true]]]", "no whole numbers from 0 to 255"),
         (b"{}", "neither image nor images"),
         (b'{"image": "", "images": []}', "or has both"),
         (b'{"image": 3}', "image is not a string"),

@@ -1,13 +1,11 @@
 """Results as bytes."""
 
 import csv
-import json
 
 import numpy as np
-import pytest
 
 from imclass.inference.serving.responses import Form, Labels
-from imclass.inference.transform.rows import CsvRows, joined, keyed, predicted_labels
+from imclass.inference.transform.rows import CsvRows, keyed, predicted_labels
 
 LABELS = Labels(("cat", 'do"g,', "owl"), multi_label=False)
 SEVERAL = Labels(("cat", "dog", "owl"), multi_label=True)
@@ -16,21 +14,6 @@ PROBABILITIES = np.array([[0.1, 0.6257858276367188, 0.3], [0.7, 0.1, 0.6]], np.f
 
 class Keys:
     keys = ("a,b.jpg", "ü\udcff.jpg")
-
-
-@pytest.mark.parametrize(
-    ("record", "result", "expected"),
-    [
-        ({"key": "a.jpg"}, b"[0.5]", b'{"key": "a.jpg", "SageMakerOutput": [0.5]}'),
-        ([5, 1.0, "a.jpg"], b"[0.5]", b'{"SageMakerInput": [5, 1.0, "a.jpg"], "SageMakerOutput": [0.5]}'),
-        ({}, b"[0.5]", b'{"SageMakerOutput": [0.5]}'),
-        ({"SageMakerOutput": 1, "b": 2}, b"[0.5]", b'{"b": 2, "SageMakerOutput": [0.5]}'),
-        ({"a": 1}, b'{"prediction": [0.5]}\n', b'{"a": 1, "SageMakerOutput": {"prediction": [0.5]}}\n'),
-    ],
-)
-def test_join_of_input_and_result(record: object, result: bytes, expected: bytes) -> None:
-    assert joined(record, result) == expected
-    json.loads(expected)
 
 
 def test_rows_of_json_lines_begin_with_the_key() -> None:

@@ -177,6 +177,10 @@ def _post(operation: str, summary: str, limits: Limits, most_images: int, answer
     encoded = {"schema": {"type": "string", "format": "binary", "description": "A JPEG or PNG file."}}
     base64 = {"type": "string", "contentEncoding": "base64"}
     one = {"type": "object", "properties": {"image": base64}, "required": ["image"]}
+    level = {"type": "integer", "minimum": 0, "maximum": 255}
+    pixel = {"type": "array", "items": level, "minItems": 1, "maxItems": 3}
+    row = {"type": "array", "items": pixel, "minItems": 1}
+    pixels = {"type": "array", "items": row, "minItems": 1, "description": "Rows of pixels."}
     images = {"type": "array", "items": base64, "minItems": 1, "maxItems": most_images}
     several = {"type": "object", "properties": {"images": images}, "required": ["images"]}
     files = {
@@ -193,7 +197,7 @@ def _post(operation: str, summary: str, limits: Limits, most_images: int, answer
             "required": True,
             "content": {
                 **dict.fromkeys(ENCODED_IMAGE, encoded),
-                JSON: {"schema": {"oneOf": [one, several]}},
+                JSON: {"schema": {"oneOf": [one, several, pixels]}},
                 MULTIPART: {"schema": files},
             },
         },

@@ -2,7 +2,8 @@
 
     image/jpeg, image/png, application/x-image       the body is one encoded image; its bytes say which format
     application/octet-stream, or no Content-Type     the same: so SageMaker's SDK and boto3 send what nobody labelled
-    application/json                                 {"image": BASE64} or {"images": [BASE64, ...]}
+    application/json                                 {"image": BASE64} or {"images": [BASE64, ...]}; or an image as
+                                                     rows of pixels, [[[R, G, B], ...], ...]
     multipart/form-data                              every part is a file with one image
 
 BASE64 is standard base64 (RFC 4648 section 4), or a whole data URL.
@@ -17,6 +18,7 @@ from typing import Any
 
 from imclass.inference.serving.media_types import MediaType, parse
 from imclass.inference.serving.multipart import file_parts
+from imclass.inference.serving.pixel_arrays import png_of
 from imclass.inference.serving.problems import RequestError
 
 ENCODED_IMAGE = ("image/jpeg", "image/jpg", "image/png", "application/x-image", "application/octet-stream")
@@ -97,6 +99,8 @@ def _read_json(media_type: MediaType, body: bytes) -> RequestedImages:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _bad(f"the body is not JSON: {error}") from error
+    if isinstance(content, list):
+        return RequestedImages((png_of(content),), is_list=False)
     if not isinstance(content, dict) or len(content.keys() & {"image", "images"}) != 1:
         raise _bad(f"the JSON has neither image nor images, or has both. {_JSON_FORMS}")
     if "image" in content:

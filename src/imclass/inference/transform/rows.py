@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data.image_files import printable
+from imclass.data.joining import joined
 from imclass.data.json_path import JsonPath
 from imclass.data.unlabelled import Unlabelled
 from imclass.errors import UserError
@@ -89,17 +90,6 @@ class BodyRows:
                 fix="Without the filter, the results show what can be selected.",
             ) from error
         return json.dumps(selected).encode() + result[len(content) :]
-
-
-def joined(record: object, result: bytes) -> bytes:
-    """The input and the result in one JSON object; a line end behind the result is kept."""
-    content = result.rstrip(b"\n")
-    if not isinstance(record, dict):
-        start = b'{"SageMakerInput": ' + json.dumps(record).encode()
-    else:
-        start = json.dumps({name: value for name, value in record.items() if name != "SageMakerOutput"}).encode()[:-1]
-    separator = b"" if start == b"{" else b", "
-    return start + separator + b'"SageMakerOutput": ' + content + b"}" + result[len(content) :]
 
 
 def keyed(key: str, result: bytes, form: Form) -> bytes:

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.sagemaker.control_plane import (
+    compilation_operations,
     endpoint_config_operations,
     endpoint_operations,
     identity_operations,
@@ -33,6 +34,7 @@ from imclass.sagemaker.control_plane import (
     protocols,
     tag_operations,
     training_operations,
+    transform_operations,
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
 from imclass.sagemaker.control_plane.incoming import checked_body
@@ -49,6 +51,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         **model_operations.OPERATIONS,
         **endpoint_config_operations.OPERATIONS,
         **endpoint_operations.OPERATIONS,
+        **transform_operations.OPERATIONS,
+        **compilation_operations.OPERATIONS,
         **tag_operations.OPERATIONS,
     },
     "logs": {**log_operations.OPERATIONS, **log_filter.OPERATIONS},

@@ -1,4 +1,4 @@
-"""A command of the container as a process of this machine, which ends with the process that started it.
+"""A command of a container as a process of this machine, which ends with the process that started it.
 
 python -m imclass.sagemaker.control_plane.contained train PARENT
 """
@@ -8,7 +8,22 @@ import sys
 from imclass.sagemaker import container
 from imclass.sagemaker.parent import die_with
 
-COMMANDS = {"train": container.train, "serve": container.serve}
+
+def transform() -> None:
+    """Do a transform job: `serve`, and what sends it objects."""
+    from imclass.sagemaker.control_plane.transforming import job
+
+    job.main()
+
+
+def compile_model() -> None:
+    """Do a compilation job."""
+    from imclass.sagemaker.control_plane import compiling
+
+    compiling.main()
+
+
+COMMANDS = {"train": container.train, "serve": container.serve, "transform": transform, "compile": compile_model}
 
 
 def main() -> None:

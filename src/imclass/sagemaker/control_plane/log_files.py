@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-GROUP = re.compile(r"/aws/sagemaker/(TrainingJobs|TransformJobs|Endpoints(/[A-Za-z0-9-]{1,63})?)")
+GROUP = re.compile(r"/aws/sagemaker/(TrainingJobs|TransformJobs|CompilationJobs|Endpoints(/[A-Za-z0-9-]{1,63})?)")
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 LONGEST_MESSAGE = 256 << 10  # bytes, as AWS has it
 SUFFIX = ".log"

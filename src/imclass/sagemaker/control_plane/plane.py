@@ -8,6 +8,7 @@ from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.api_errors import unknown_operation
 from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
+from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
@@ -27,6 +28,8 @@ class Plane:
     logs: LogFolder
     training_runs: TrainingRuns
     endpoints: Endpoints
+    transform_runs: KeptRuns
+    compilation_runs: KeptRuns
 
 
 Operation = Callable[[Plane, Values], Values]

@@ -15,9 +15,11 @@ from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
+from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.invocations import Invocations
+from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
@@ -26,6 +28,7 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+from imclass.sagemaker.control_plane.transform_runs import TransformRun
 from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.store import Store
@@ -67,13 +70,22 @@ def run(
         state = stack.enter_context(opened_state(data))
         store = Store(data / "s3")
         buckets, logs = LocalBuckets(store), LogFolder(data / "logs")
-        runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
+        places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
+        runs = TrainingRuns(places)
+        transforms = KeptRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
+        compilations = KeptRuns(replace(places, folder=data / "compilation-jobs"), CompilationRun)
         stack.enter_context(closing(runs))
+        stack.enter_context(closing(transforms))
+        stack.enter_context(closing(compilations))
+        transforms.reclaim()
+        compilations.reclaim()
         runs.resume()
+        transforms.resume()
+        compilations.resume()
         endpoints = Endpoints(HostingPlaces(state, buckets, logs, account, data / "endpoints"))
         endpoints.start()
         stack.enter_context(closing(endpoints))
-        plane = Plane(account, state, buckets, logs, runs, endpoints)
+        plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations)
         runtime = Invocations(endpoints.router, state, account, verifier)
         application = Application(plane, verifier, runtime, s3_application(store, verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
