@@ -24,6 +24,11 @@ class Objective:
         """What to multiply values with so that larger ones are better."""
         return 1 if self.direction == "Maximize" else -1
 
+    @property
+    def optuna_direction(self) -> Literal["maximize", "minimize"]:
+        """In Optuna's words."""
+        return "maximize" if self.direction == "Maximize" else "minimize"
+
     def score(self, value: float) -> float:
         """A value, turned so that larger is better; what is no number is the worst."""
         return -math.inf if math.isnan(value) else self.sign * value

@@ -97,8 +97,7 @@ def _sampled(sampler: BaseSampler, search: Search, trials: Sequence[Trial]) -> d
 
 
 def _study(sampler: BaseSampler, search: Search, trials: Sequence[Trial]) -> optuna.Study:
-    direction = "maximize" if search.objective.direction == "Maximize" else "minimize"
-    study = optuna.create_study(sampler=sampler, direction=direction)
+    study = optuna.create_study(sampler=sampler, direction=search.objective.optuna_direction)
     study.add_trials([_frozen(search, trial) for trial in trials])
     return study
 
@@ -114,7 +113,9 @@ def _frozen(search: Search, trial: Trial) -> FrozenTrial:
     distributions = {one.name: distribution(one) for one in search.ranges if one.name in params}
     if trial.status == "Completed" and _is_measured(trial):
         return create_trial(value=trial.value, params=params, distributions=distributions)
-    reached = {len(trial.curve): trial.value} if trial.status == "Stopped" and _is_measured(trial) else {}
+    reached: dict[int, float] = {}
+    if trial.status == "Stopped" and trial.value is not None and _is_measured(trial):
+        reached = {len(trial.curve): trial.value}
     return create_trial(
         state=TrialState.PRUNED, params=params, distributions=distributions, intermediate_values=reached
     )

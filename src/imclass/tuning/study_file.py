@@ -49,10 +49,12 @@ class StudyFile:
 
     def __init__(self, path: Path, search: Search, fixed: Mapping[str, Any]) -> None:
         self._search = search
-        direction = "maximize" if search.objective.direction == "Maximize" else "minimize"
         try:
             self._study = optuna.create_study(
-                storage=f"sqlite:///{path}", study_name=NAME, direction=direction, load_if_exists=True
+                storage=f"sqlite:///{path}",
+                study_name=NAME,
+                direction=search.objective.optuna_direction,
+                load_if_exists=True,
             )
         except optuna.exceptions.StorageInternalError as error:
             raise UserError("the study cannot be read; it may be damaged", where=str(path)) from error
@@ -95,8 +97,8 @@ class StudyFile:
         writer.set_user_attr("facts", dict(facts))
         for epoch, value in enumerate(trial.curve, 1):
             writer.report(value, epoch)
-        value = trial.value if trial.status == "Completed" else None
-        self._study.tell(trial.number, value, state=_STATES[trial.status])
+        told = trial.value if trial.status == "Completed" else None
+        self._study.tell(trial.number, told, state=_STATES[trial.status])
 
     def facts(self, number: int) -> dict[str, Any]:
         """What `end` was told about a trial; empty while it runs."""

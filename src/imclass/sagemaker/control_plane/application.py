@@ -24,6 +24,7 @@ from imclass.sagemaker.control_plane import (
     protocols,
     tag_operations,
     training_operations,
+    tuning_operations,
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, malformed, unknown_operation
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
@@ -33,7 +34,11 @@ from imclass.sagemaker.control_plane.signature import SignatureError, Verifier
 log = logging.getLogger(__name__)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    "sagemaker": {**training_operations.OPERATIONS, **tag_operations.OPERATIONS},
+    "sagemaker": {
+        **training_operations.OPERATIONS,
+        **tuning_operations.OPERATIONS,
+        **tag_operations.OPERATIONS,
+    },
     "logs": log_operations.OPERATIONS,
     "sts": identity_operations.STS_OPERATIONS,
     "iam": identity_operations.IAM_OPERATIONS,

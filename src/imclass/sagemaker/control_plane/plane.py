@@ -12,6 +12,7 @@ from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
 from imclass.sagemaker.control_plane.state import State
 from imclass.sagemaker.control_plane.training_runs import TrainingRuns
+from imclass.sagemaker.control_plane.tuning_runs import TuningRuns
 
 Values = Mapping[str, Any]
 
@@ -25,6 +26,7 @@ class Plane:
     buckets: Buckets
     logs: LogFolder
     training_runs: TrainingRuns
+    tuning_runs: TuningRuns
 
 
 Operation = Callable[[Plane, Values], Values]

@@ -23,6 +23,7 @@ from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError,
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+from imclass.sagemaker.control_plane.tuning_runs import TuningPlaces, TuningRuns
 from imclass.sagemaker.s3.application import create_s3_application
 from imclass.sagemaker.s3.errors import S3Error
 
@@ -67,7 +68,10 @@ def run(
         runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
         stack.enter_context(closing(runs))
         runs.resume()
-        plane = Plane(account, state, buckets, logs, runs)
+        tuning = TuningRuns(TuningPlaces(state, logs, account, runs))
+        stack.enter_context(closing(tuning))
+        tuning.resume()
+        plane = Plane(account, state, buckets, logs, runs, tuning)
         application = Application(plane, verifier, s3_application(data / "s3", verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
