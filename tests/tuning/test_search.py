@@ -7,7 +7,7 @@ import pytest
 from imclass.errors import HyperparameterError
 from imclass.tuning.defaults import default_ranges
 from imclass.tuning.objective import Objective
-from imclass.tuning.ranges import CategoricalRange, tunable_ranges
+from imclass.tuning.ranges import CategoricalRange, IntegerRange, tunable_ranges
 from imclass.tuning.search import HyperbandEpochs, Search
 from imclass.tuning.trials import Trial, best_trial, is_hopeless
 
@@ -42,13 +42,22 @@ def test_searches_that_can() -> None:
 
 
 def test_defaults_leave_out_what_is_fixed_or_has_no_effect() -> None:
-    assert default_ranges({}) == tunable_ranges()
-    assert [one.name for one in default_ranges({"optimizer": "sgd", "weight_decay": "0.1"})] == [
+    assert default_ranges({}, 10_000) == tunable_ranges()
+    assert [one.name for one in default_ranges({"optimizer": "sgd", "weight_decay": "0.1"}, 10_000)] == [
         "learning_rate", "momentum", "mini_batch_size"
     ]  # fmt: skip
-    assert {"beta_1", "beta_2", "eps"} < {one.name for one in default_ranges({"optimizer": "adam"})}
+    assert {"beta_1", "beta_2", "eps"} < {one.name for one in default_ranges({"optimizer": "adam"}, 10_000)}
     with pytest.raises(HyperparameterError):
-        default_ranges({"optimizer": "lion"})
+        default_ranges({"optimizer": "lion"}, 10_000)
+
+
+def test_batches_are_not_larger_than_the_data() -> None:
+    found = {samples: default_ranges({}, samples)[-1] for samples in (5, 100, 1000)}
+    assert found == {
+        5: IntegerRange("mini_batch_size", 5, 5),
+        100: IntegerRange("mini_batch_size", 8, 100),
+        1000: IntegerRange("mini_batch_size", 8, 512),
+    }
 
 
 def test_the_best_trial() -> None:

@@ -233,20 +233,25 @@ def command(
     from contextlib import nullcontext
 
     from imclass.cli.log_lines import log_lines_on_stderr
+    from imclass.tuning.data_check import training_samples
     from imclass.tuning.places import share_out, usable_cores, usable_gpus
     from imclass.tuning.tune import tune
 
     gpus = [] if device == "cpu" else usable_gpus(os.environ)
     count = parallel or len(gpus) or 1
     places = share_out(count, usable_cores(), gpus)
-    search = _search(fixed, trials, count, ranges, strategy, objective, stop_early, least_epochs, search_seed)
     with nullcontext() if quiet else log_lines_on_stderr():
+        samples = training_samples(options, fixed)
+        search = _search(
+            fixed, samples, trials, count, ranges, strategy, objective, stop_early, least_epochs, search_seed
+        )
         tuned = tune(search, options, fixed, output, places, resume=resume)
     print(closing_summary(tuned, search))
 
 
 def _search(
     fixed: dict[str, object],
+    samples: int,
     trials: int | None,
     parallel: int,
     ranges: Path | None,
@@ -263,7 +268,7 @@ def _search(
     from imclass.tuning.parameter_ranges import read_ranges
     from imclass.tuning.search import HyperbandEpochs, Search, grid_size
 
-    searched = default_ranges(fixed) if ranges is None else read_ranges(ranges)
+    searched = default_ranges(fixed, samples) if ranges is None else read_ranges(ranges)
     hyperband = None
     if strategy is Strategy.HYPERBAND:
         if "epochs" not in fixed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imclass.tuning.ranges import CategoricalRange, NumberRange, Range, Scale
 
-FEWEST_TICKS = 4
+TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class NumberAxis:
         return [Tick(self.share(value), f"{value:.6g}") for value in values]
 
     def _linear(self) -> list[float]:
-        rough = (self.high - self.low) / FEWEST_TICKS
+        rough = (self.high - self.low) / TICKS
         unit = 10.0 ** math.floor(math.log10(rough))
-        step = max(factor * unit for factor in (1, 2, 2.5, 5) if factor * unit <= rough * (1 + 1e-9))
+        step = min(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= rough * (1 - 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
     def _powers(self) -> list[float]:
         exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         powers = [10.0**exponent for exponent in exponents]
-        factors: tuple[int, ...] = (1,) if len(powers) > FEWEST_TICKS else (1, 2, 5)
+        factors: tuple[int, ...] = (1,) if len(powers) > TICKS else (1, 2, 5)
         values = [factor * power for power in powers for factor in factors]
         return [value for value in values if self.low <= value <= self.high]
 
