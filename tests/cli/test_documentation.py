@@ -11,6 +11,7 @@ from imclass.hyperparameters import FIELDS
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 COMMANDS = (
     "train",
+    "tune",
     "evaluate",
     "predict",
     "transform",

@@ -73,15 +73,15 @@ EXTENSIONS: dict[str, tuple[str, tuple[object, ...], object, bool]] = {
 }
 
 TUNABLE = {
-    "beta_1": TunableRange("continuous", 1e-6, 0.999),
-    "beta_2": TunableRange("continuous", 1e-6, 0.999),
-    "eps": TunableRange("continuous", 1e-8, 1.0),
-    "gamma": TunableRange("continuous", 1e-8, 0.999),
-    "learning_rate": TunableRange("continuous", 1e-6, 0.5),
-    "mini_batch_size": TunableRange("integer", 8, 512),
-    "momentum": TunableRange("continuous", 0.0, 0.999),
+    "beta_1": TunableRange("continuous", 1e-6, 0.999, scaling="ReverseLogarithmic"),
+    "beta_2": TunableRange("continuous", 1e-6, 0.999, scaling="ReverseLogarithmic"),
+    "eps": TunableRange("continuous", 1e-8, 1.0, scaling="Logarithmic"),
+    "gamma": TunableRange("continuous", 1e-8, 0.999, scaling="ReverseLogarithmic"),
+    "learning_rate": TunableRange("continuous", 1e-6, 0.5, scaling="Logarithmic"),
+    "mini_batch_size": TunableRange("integer", 8, 512, scaling="Logarithmic"),
+    "momentum": TunableRange("continuous", 0.0, 0.999, scaling="ReverseLogarithmic"),
     "optimizer": TunableRange("categorical", choices=("sgd", "adam", "rmsprop", "nag")),
-    "weight_decay": TunableRange("continuous", 0.0, 0.999),
+    "weight_decay": TunableRange("continuous", 0.0, 0.999, scaling="Logarithmic"),
 }
 
 

@@ -17,16 +17,27 @@ LARGEST_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class TunableRange:
-    """The range that the original's documentation recommends for automatic tuning."""
+    """The range that the original's documentation recommends for automatic tuning.
+
+    Attributes:
+        scaling: the scale on which it is searched unless another one is asked for; ours, the original does not tell.
+    """
 
     kind: Literal["continuous", "integer", "categorical"]
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    scaling: Literal["Linear", "Logarithmic", "ReverseLogarithmic"] = "Linear"
 
 
-def _continuous(minimum: float, maximum: float) -> TunableRange:
-    return TunableRange("continuous", minimum, maximum)
+def _small(minimum: float, maximum: float) -> TunableRange:
+    """Of a number whose order of magnitude counts."""
+    return TunableRange("continuous", minimum, maximum, scaling="Logarithmic")
+
+
+def _decay(minimum: float, maximum: float) -> TunableRange:
+    """Of a number whose distance from 1 counts: 0.9 and 0.99 differ as much as 0.99 and 0.999."""
+    return TunableRange("continuous", minimum, maximum, scaling="ReverseLogarithmic")
 
 
 def _original(
@@ -146,26 +157,24 @@ class Hyperparameters(BaseModel):
         "sgd: stochastic gradient descent with momentum; nag: with Nesterov's momentum; adam; rmsprop.",
         tunable=TunableRange("categorical", choices=("sgd", "adam", "rmsprop", "nag")),
     )
-    learning_rate: float = _original(0.1, "Learning rate at the start.", ge=0, le=1, tunable=_continuous(1e-6, 0.5))
-    momentum: float = _original(0.9, "Momentum; for sgd and nag only.", ge=0, le=1, tunable=_continuous(0.0, 0.999))
+    learning_rate: float = _original(0.1, "Learning rate at the start.", ge=0, le=1, tunable=_small(1e-6, 0.5))
+    momentum: float = _original(0.9, "Momentum; for sgd and nag only.", ge=0, le=1, tunable=_decay(0.0, 0.999))
     weight_decay: float = _original(
-        0.0001, "Strength of the L2 penalty on the weights.", ge=0, le=1, tunable=_continuous(0.0, 0.999)
+        0.0001, "Strength of the L2 penalty on the weights.", ge=0, le=1, tunable=_small(0.0, 0.999)
     )
-    beta_1: float = _original(
-        0.9, "Decay of the first moment; for adam only.", ge=0, le=1, tunable=_continuous(1e-6, 0.999)
-    )
+    beta_1: float = _original(0.9, "Decay of the first moment; for adam only.", ge=0, le=1, tunable=_decay(1e-6, 0.999))
     beta_2: float = _original(
-        0.999, "Decay of the second moment; for adam only.", ge=0, le=1, tunable=_continuous(1e-6, 0.999)
+        0.999, "Decay of the second moment; for adam only.", ge=0, le=1, tunable=_decay(1e-6, 0.999)
     )
     eps: float = _original(
-        1e-8, "Keeps divisions finite; for adam and rmsprop only.", ge=0, le=1, tunable=_continuous(1e-8, 1.0)
+        1e-8, "Keeps divisions finite; for adam and rmsprop only.", ge=0, le=1, tunable=_small(1e-8, 1.0)
     )
     gamma: float = _original(
         0.9,
         "Decay of the mean squared gradient; for rmsprop only.",
         ge=0,
         le=1,
-        tunable=_continuous(1e-8, 0.999),
+        tunable=_decay(1e-8, 0.999),
     )
     lr_scheduler_factor: float = _original(
         0.1, "The learning rate is multiplied by this at each epoch of lr_scheduler_step.", ge=0, le=1
@@ -180,7 +189,7 @@ class Hyperparameters(BaseModel):
         "Images in a training batch of one host, shared out over its GPUs; several hosts have one each.",
         ge=1,
         le=LARGEST_INTEGER,
-        tunable=TunableRange("integer", 8, 512),
+        tunable=TunableRange("integer", 8, 512, scaling="Logarithmic"),
     )
     epochs: int = _original(30, "Number of passes through the training data.", ge=1, le=LARGEST_INTEGER)
     kv_store: Literal["none", "dist_sync", "dist_async"] = _original(

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from imclass.parent import die_with
 from imclass.pending_file import PendingFile
 from imclass.sagemaker.failure import failure_of
 from imclass.sagemaker.job import read_job
 from imclass.sagemaker.layout import Layout
-from imclass.sagemaker.parent import die_with
 from imclass.sagemaker.workers import STOPPED_EARLY
 from imclass.training import train
 

@@ -57,6 +57,18 @@ def training_job_exists(arn: str) -> ApiError:
     )
 
 
+def tuning_job_not_found(name: str) -> ApiError:
+    return ApiError("ResourceNotFound", f"Amazon SageMaker can't find a tuning job called {name}. Type another name.")
+
+
+def tuning_job_exists(arn: str) -> ApiError:
+    return ApiError(
+        "ResourceInUse",
+        "Hyperparameter tuning job names must be unique within an AWS account and region, and a hyperparameter tuning "
+        f"job with this name already exists ({arn})",
+    )
+
+
 def no_objects(uri: str, bucket: str, role: str, account: Account) -> ApiError:
     return invalid(
         f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in '

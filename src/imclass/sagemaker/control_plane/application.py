@@ -35,6 +35,7 @@ from imclass.sagemaker.control_plane import (
     tag_operations,
     training_operations,
     transform_operations,
+    tuning_operations,
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
 from imclass.sagemaker.control_plane.incoming import checked_body
@@ -53,6 +54,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         **endpoint_operations.OPERATIONS,
         **transform_operations.OPERATIONS,
         **compilation_operations.OPERATIONS,
+        **tuning_operations.OPERATIONS,
         **tag_operations.OPERATIONS,
     },
     "logs": {**log_operations.OPERATIONS, **log_filter.OPERATIONS},

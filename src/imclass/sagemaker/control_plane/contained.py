@@ -5,8 +5,8 @@ python -m imclass.sagemaker.control_plane.contained train PARENT
 
 import sys
 
+from imclass.parent import die_with
 from imclass.sagemaker import container
-from imclass.sagemaker.parent import die_with
 
 
 def transform() -> None:

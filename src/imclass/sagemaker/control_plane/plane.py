@@ -14,6 +14,7 @@ from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
 from imclass.sagemaker.control_plane.state import State
 from imclass.sagemaker.control_plane.training_runs import TrainingRuns
+from imclass.sagemaker.control_plane.tuning_runs import TuningRuns
 
 Values = Mapping[str, Any]
 
@@ -30,6 +31,7 @@ class Plane:
     endpoints: Endpoints
     transform_runs: KeptRuns
     compilation_runs: KeptRuns
+    tuning_runs: TuningRuns
 
 
 Operation = Callable[[Plane, Values], Values]

@@ -29,6 +29,7 @@ from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
 from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
 from imclass.sagemaker.control_plane.transform_runs import TransformRun
+from imclass.sagemaker.control_plane.tuning_runs import TuningPlaces, TuningRuns
 from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.store import Store
@@ -82,10 +83,13 @@ def run(
         runs.resume()
         transforms.resume()
         compilations.resume()
+        tuning = TuningRuns(TuningPlaces(state, logs, account, runs))
+        stack.enter_context(closing(tuning))
+        tuning.resume()
         endpoints = Endpoints(HostingPlaces(state, buckets, logs, account, data / "endpoints"))
         endpoints.start()
         stack.enter_context(closing(endpoints))
-        plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations)
+        plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning)
         runtime = Invocations(endpoints.router, state, account, verifier)
         application = Application(plane, verifier, runtime, s3_application(store, verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect

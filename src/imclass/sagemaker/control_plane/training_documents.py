@@ -103,6 +103,15 @@ def advance(document: Document, secondary_status: str) -> None:
         document.setdefault("TrainingStartTime", now)  # not again after an interruption
 
 
+def ask_to_stop(document: Document) -> bool:
+    """Enter the stage of stopping; False if the job has ended."""
+    if document["status"] not in ACTIVE:
+        return False
+    document["status"] = STOPPING
+    advance(document, "Stopping")
+    return True
+
+
 def end(document: Document, status: str, secondary_status: str, reason: str | None = None) -> None:
     """Enter the last stage."""
     advance(document, secondary_status)

@@ -10,8 +10,7 @@ from imclass.sagemaker.control_plane.training_documents import (
     ACTIVE,
     IN_PROGRESS,
     KIND,
-    STOPPING,
-    advance,
+    ask_to_stop,
     new_document,
 )
 from imclass.sagemaker.control_plane.training_requests import check_capacity, check_training_request, completed
@@ -53,11 +52,9 @@ def stop_training_job(plane: Plane, request: Values) -> Values:
     name = request["TrainingJobName"]
     try:
         with plane.state.changing(KIND, name) as document:
-            status = document["status"]
-            if status not in ACTIVE:
+            if not ask_to_stop(document):
+                status = document["status"]
                 raise invalid(f"The request was rejected because the training job is in status {status}.")
-            document["status"] = STOPPING
-            advance(document, "Stopping")
     except MissingError as error:
         raise job_not_found() from error
     plane.training_runs.stop(name)

@@ -1,0 +1,174 @@
+"""SageMaker's operations on tuning jobs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imclass.sagemaker.control_plane.api_errors import invalid, tuning_job_exists, tuning_job_not_found
+from imclass.sagemaker.control_plane.listing import next_token, selection_of
+from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.service_models import service_model
+from imclass.sagemaker.control_plane.state import Document, DuplicateError, MissingError, Page, Selection
+from imclass.sagemaker.control_plane.tag_operations import tags_of
+from imclass.sagemaker.control_plane.training_documents import KIND as TRAINING
+from imclass.sagemaker.control_plane.tuning_documents import (
+    ACTIVE,
+    IN_PROGRESS,
+    KIND,
+    STOPPING,
+    best_summary,
+    counters,
+    new_document,
+    not_improving,
+    objective_of,
+    own_best,
+    summary_of,
+    value_of,
+)
+from imclass.sagemaker.control_plane.tuning_requests import check_tuning_request, parents
+
+
+def create_tuning_job(plane: Plane, request: Values) -> Values:
+    """Remember a job and put it to work."""
+    name = request["HyperParameterTuningJobName"]
+    arn = plane.account.arn(KIND, name)
+    check_tuning_request(request, plane.state, plane.buckets, plane.account)
+    try:
+        plane.state.add(KIND, name, arn, IN_PROGRESS, new_document(request, arn), tags_of(request))
+    except DuplicateError as error:
+        raise tuning_job_exists(arn) from error
+    plane.tuning_runs.start(name)
+    return {"HyperParameterTuningJobArn": arn}
+
+
+def describe_tuning_job(plane: Plane, request: Values) -> Values:
+    document = _document(plane, request["HyperParameterTuningJobName"])
+    members = service_model("sagemaker").shape_for("DescribeHyperParameterTuningJobResponse").members
+    answer = {name: value for name, value in document.items() if name in members} | counters(document)
+    answer["HyperParameterTuningJobStatus"] = document["status"]
+    ended = document.get("HyperParameterTuningEndTime", document["LastModifiedTime"])
+    answer["ConsumedResources"] = {"RuntimeInSeconds": max(0, round(ended - document["CreationTime"]))}
+    answer["TuningJobCompletionDetails"] = {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(document)}
+    if (best := own_best(document)) is not None:
+        answer["BestTrainingJob"] = best
+    if (overall := _overall_best(plane, document)) is not None:
+        answer["OverallBestTrainingJob"] = overall
+    return answer
+
+
+def list_tuning_jobs(plane: Plane, request: Values) -> Values:
+    page = plane.state.select(KIND, selection_of({"SortBy": "Name", **request}, "Ascending"))
+    return {"HyperParameterTuningJobSummaries": [_summary(document) for document in page.documents], **next_token(page)}
+
+
+def list_training_jobs(plane: Plane, request: Values) -> Values:
+    """The training jobs of a tuning job."""
+    document = _document(plane, request["HyperParameterTuningJobName"])
+    summaries = [_current(plane, document, trial) for trial in document["trials"]]
+    found = [summary for summary in summaries if summary is not None]
+    selection = selection_of({"SortBy": "Name", **request}, "Ascending")
+    page = _selected(found, selection)
+    return {"TrainingJobSummaries": page.documents, **next_token(page)}
+
+
+def stop_tuning_job(plane: Plane, request: Values) -> Values:
+    """Let a job end soon, and the training jobs that it has running; asking twice is no error."""
+    name = request["HyperParameterTuningJobName"]
+    try:
+        with plane.state.changing(KIND, name) as document:
+            if document["status"] not in ACTIVE:
+                raise invalid(f"The request was rejected because the tuning job is in status {document['status']}.")
+            document["status"] = STOPPING
+    except MissingError as error:
+        raise tuning_job_not_found(name) from error
+    return {}
+
+
+def delete_tuning_job(plane: Plane, request: Values) -> Values:
+    """Forget a job that has ended; its training jobs stay."""
+    name = request["HyperParameterTuningJobName"]
+    status = _document(plane, name)["status"]
+    if status in ACTIVE:
+        raise invalid(f"The request was rejected because the tuning job is in status {status}.")
+    plane.state.remove(KIND, name)
+    return {}
+
+
+def _document(plane: Plane, name: str) -> Document:
+    try:
+        return plane.state.get(KIND, name)
+    except MissingError as error:
+        raise tuning_job_not_found(name) from error
+
+
+def _summary(document: Document) -> Document:
+    names = ("HyperParameterTuningJobName", "HyperParameterTuningJobArn", "CreationTime", "HyperParameterTuningEndTime",
+             "LastModifiedTime")  # fmt: skip
+    config = document["HyperParameterTuningJobConfig"]
+    return {
+        **{name: document[name] for name in names if name in document},
+        **counters(document),
+        "HyperParameterTuningJobStatus": document["status"],
+        "Strategy": config["Strategy"],
+        "ResourceLimits": config["ResourceLimits"],
+    }
+
+
+def _current(plane: Plane, document: Document, trial: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What List tells of a trial now; None in the moment before its training job is there."""
+    if "summary" in trial:
+        summary: Mapping[str, Any] = trial["summary"]
+        return summary
+    try:
+        return summary_of(document, trial, plane.state.get(TRAINING, trial["name"]))
+    except MissingError:
+        return None
+
+
+def _overall_best(plane: Plane, document: Document) -> Mapping[str, Any] | None:
+    """The best training job of this tuning job and those that it started from, with the name of its tuning job."""
+    if document.get("WarmStartConfig", {}).get("WarmStartType") != "IdenticalDataAndAlgorithm":
+        return None
+    family = [document]
+    for name in parents(document):
+        try:
+            family.append(plane.state.get(KIND, name))
+        except MissingError:  # deleted meanwhile
+            continue
+    found = [
+        {**best, "TuningJobName": each["HyperParameterTuningJobName"]}
+        for each in family
+        if (best := own_best(each)) is not None
+    ]
+    return best_summary(found, objective_of(document))
+
+
+def _selected(summaries: list[Mapping[str, Any]], selection: Selection) -> Page:
+    """One page of summaries; those without a value come last when they are sorted by it."""
+
+    def key(summary: Mapping[str, Any]) -> tuple[Any, str]:
+        name = summary["TrainingJobName"]
+        if selection.sort_by == "FinalObjectiveMetricValue":
+            worst = float("-inf") if selection.descending else float("inf")
+            value = value_of(summary)
+            return worst if value is None else value, name
+        column = {"Name": "TrainingJobName", "Status": "TrainingJobStatus", "CreationTime": "CreationTime"}
+        return summary[column[selection.sort_by]], name
+
+    wanted = [each for each in summaries if selection.status in (None, each["TrainingJobStatus"])]
+    wanted.sort(key=key, reverse=selection.descending)
+    after = selection.after
+    if after is not None:
+        place = tuple(after)
+        wanted = [each for each in wanted if (key(each) < place if selection.descending else key(each) > place)]
+    shown = wanted[: selection.limit]
+    return Page([dict(each) for each in shown], key(shown[-1]) if len(wanted) > len(shown) else None)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "CreateHyperParameterTuningJob": create_tuning_job,
+    "DescribeHyperParameterTuningJob": describe_tuning_job,
+    "ListHyperParameterTuningJobs": list_tuning_jobs,
+    "ListTrainingJobsForHyperParameterTuningJob": list_training_jobs,
+    "StopHyperParameterTuningJob": stop_tuning_job,
+    "DeleteHyperParameterTuningJob": delete_tuning_job,
+}
