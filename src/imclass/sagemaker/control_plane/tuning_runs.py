@@ -19,8 +19,9 @@ from imclass.sagemaker.control_plane.state import Document, MissingError, State
 from imclass.sagemaker.control_plane.training_documents import ACTIVE as ACTIVE_TRAINING
 from imclass.sagemaker.control_plane.training_documents import IN_PROGRESS, ask_to_stop, new_document
 from imclass.sagemaker.control_plane.training_documents import KIND as TRAINING
+from imclass.sagemaker.control_plane.training_metrics import LOG_GROUP
 from imclass.sagemaker.control_plane.training_requests import completed
-from imclass.sagemaker.control_plane.training_runs import LOG_GROUP, TrainingRuns
+from imclass.sagemaker.control_plane.training_runs import TrainingRuns
 from imclass.sagemaker.control_plane.tuning_documents import (
     ACTIVE,
     KIND,
