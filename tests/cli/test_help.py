@@ -1,9 +1,9 @@
 """Help: quick, complete, with examples; and completion."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -31,15 +31,21 @@ def test_main_help_lists_commands_and_examples() -> None:
     assert "--install-completion" in result.output
 
 
+def seconds_of_children() -> float:
+    """Processor time of all processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_main_help_is_quick_and_light() -> None:
-    # The best of three: this machine may be busy with other tests.
+    # The best of three, by processor time: this machine may be busy with other tests.
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = seconds_of_children()
         result = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "imclass", "--help"], capture_output=True, text=True, check=True
         )
-        seconds.append(time.perf_counter() - start)
+        seconds.append(seconds_of_children() - start)
     imported = {
         line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines() if line.startswith("import time")
     }
