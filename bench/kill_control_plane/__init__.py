@@ -1,0 +1,1 @@
+"""Kills the control plane at random moments while clients work with it."""
