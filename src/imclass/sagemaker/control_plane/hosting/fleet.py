@@ -228,6 +228,6 @@ async def _end_all(instances: Iterable[Instance]) -> None:
 
 
 def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of the things that went wrong at the same time, that which is told: the first that is nobody's fault of ours."""
+    """Of what went wrong at the same time, that which is told: a failure of the deployment before a fault of ours."""
     failures = group.subgroup(DeploymentFailedError)
     return (failures or group).exceptions[0]
