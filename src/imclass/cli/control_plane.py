@@ -82,10 +82,10 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Be the AWS services that code written for SageMaker calls, on this machine; training jobs really run.
+    """Be the AWS services that code written for SageMaker calls, on this machine; jobs and endpoints really run.
 
     Everything is kept below --data, objects of S3 as plain files. SIGTERM and Ctrl-C end the server; jobs go on, and
-    the next server with the same folder takes them up.
+    the next server with the same folder takes them up and starts the endpoints again.
 
     [bold]Examples[/bold]
 

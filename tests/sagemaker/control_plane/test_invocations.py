@@ -220,6 +220,18 @@ def test_the_largest_request(tmp_path: Path) -> None:
     assert [len(body) for body in container.bodies] == [LARGEST_BODY]
 
 
+def test_many_clients_at_once(tmp_path: Path) -> None:
+    containers = [Container(), Container()]
+
+    async def work(client: httpx.AsyncClient) -> None:
+        for _ in range(3):
+            responses = await asyncio.gather(*(client.post(URL, content=b"image") for _ in range(200)))
+            assert {response.status_code for response in responses} == {200}
+
+    with_endpoint(tmp_path, work, *containers)
+    assert [len(container.bodies) for container in containers] == [300, 300]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "query", "expected"),
     [

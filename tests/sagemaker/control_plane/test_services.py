@@ -85,6 +85,15 @@ def test_signed_requests_of_s3(server: Server) -> None:
         server.client("s3", key="AKIDANOTHER").list_buckets()
 
 
+def test_requests_to_endpoints_are_signed(server: Server) -> None:
+    asked = {"EndpointName": "none", "Body": bytes(range(256)), "ContentType": "image/png", "CustomAttributes": "a=b"}
+    with pytest.raises(ClientError, match="Endpoint none of account 000000000000 not found"):
+        server.client("sagemaker-runtime").invoke_endpoint(**asked)
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch") as caught:
+        server.client("sagemaker-runtime", secret="another-secret-of-somebody").invoke_endpoint(**asked)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
 def test_another_key_is_refused(server: Server) -> None:
     with pytest.raises(ClientError, match="InvalidAccessKeyId"):
         server.client("sagemaker", key="AKIDANOTHER").list_training_jobs()

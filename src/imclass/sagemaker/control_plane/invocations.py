@@ -139,11 +139,7 @@ class Invocations:
     async def _response(self, request: Request) -> Response:
         request_id = str(uuid.uuid4())
         try:
-            found = PATH.fullmatch(request.url.path)
-            assert found is not None
-            if found[2] in OTHER_OPERATIONS:
-                raise ApiError("ValidationError", OTHER_OPERATIONS[found[2]])
-            response = await self._invoke(found[1], request)
+            response = await self._invoke(request)
         except ApiError as error:
             response = error_response(error)
         except ClientDisconnect:
@@ -154,13 +150,18 @@ class Invocations:
         response.headers["x-amzn-requestid"] = request_id
         return response
 
-    async def _invoke(self, endpoint: str, request: Request) -> Response:
+    async def _invoke(self, request: Request) -> Response:
         """One request, from its body to the answer.
 
         Raises:
             ApiError: it is refused, or has failed.
         """
+        found = PATH.fullmatch(request.scope["path"])
+        assert found is not None, "others do not come here"
+        endpoint, operation = found.groups()
         body = await checked_body(request, self._verifier, most=LARGEST_BODY, code="ValidationError")
+        if operation in OTHER_OPERATIONS:
+            raise ApiError("ValidationError", OTHER_OPERATIONS[operation])
         problems = [words for name, words in UNSUPPORTED.items() if name in request.headers]
         if problems:
             raise ApiError("ValidationError", " ".join(problems))
@@ -168,16 +169,7 @@ class Invocations:
         if not 200 <= answer.status < 300:
             raise self._model_error(endpoint, lease, answer.status, answer.body.decode("utf-8", "replace"))
         if lease.capture is not None:
-            lease.capture.take(
-                Exchange(
-                    lease.variant,
-                    request.headers.get("content-type", ""),
-                    body,
-                    answer.headers.get("content-type", ""),
-                    answer.body,
-                    request.headers.get(INFERENCE_ID),
-                )
-            )
+            lease.capture.take(exchange_of(request, body, lease, answer))
         headers = {"x-Amzn-Invoked-Production-Variant": lease.variant}
         for name in ("content-type", CUSTOM_ATTRIBUTES):
             if name in answer.headers:
@@ -237,6 +229,18 @@ async def _exchange(lease: Lease, request: Request, body: bytes) -> Answer:
     pool = lease.process.pool
     assert pool is not None, "a process is not offered before it is healthy"
     return await pool.exchange(head_of(request.headers.raw, lease.process.token, len(body)), body)
+
+
+def exchange_of(request: Request, body: bytes, lease: Lease, answer: Answer) -> Exchange:
+    """A request with its answer, to be captured."""
+    return Exchange(
+        variant=lease.variant,
+        input_type=request.headers.get("content-type", ""),
+        input=body,
+        output_type=answer.headers.get("content-type", ""),
+        output=answer.body,
+        inference_id=request.headers.get(INFERENCE_ID),
+    )
 
 
 def head_of(headers: Iterable[tuple[bytes, bytes]], token: str, length: int) -> bytes:

@@ -50,8 +50,9 @@ class EndpointRun:
         self._folder = places.folder / name
         self._changed = asyncio.Event()
         self._fleet: Fleet | None = None
+        self._fleets: list[Fleet] = []  # all that may have processes
         self._coming: asyncio.Task[Fleet] | None = None
-        self._leaving: dict[asyncio.Task[None], Fleet] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._captures: dict[Capture, DataCapture] = {}
 
     def wake(self) -> None:
@@ -66,7 +67,7 @@ class EndpointRun:
 
     async def run(self) -> None:
         """Do what the state asks for until the endpoint is deleted, or this is cancelled, which ends its processes."""
-        capturing = asyncio.create_task(self._write_captures())
+        capturing = asyncio.create_task(self._keep_writing_captures())
         try:
             await self._resume()
             while True:
@@ -83,8 +84,8 @@ class EndpointRun:
         finally:
             self._router.remove(self._name)
             await self._cancel([capturing, *([] if self._coming is None else [self._coming]), *self._leaving])
-            fleets = [*self._leaving.values(), *([] if self._fleet is None else [self._fleet])]
-            await asyncio.gather(*(fleet.end_now() for fleet in fleets))
+            await self._write_captures()
+            await asyncio.gather(*(fleet.end_now() for fleet in self._fleets))
 
     async def _resume(self) -> None:
         """Start the instances that were there before a restart of the server."""
@@ -93,7 +94,7 @@ class EndpointRun:
         deployed = deployment_of(document, "deployed")
         if deployed is None or document["status"] in (DELETING, FAILED):
             return
-        fleet = Fleet(self._name, deployed, self._places, self.wake)
+        fleet = self._new_fleet(deployed)
         try:
             await fleet.resume()
         except DeploymentFailedError as error:
@@ -127,9 +128,24 @@ class EndpointRun:
         if self._fleet is not None and self._fleet.deployment.id == pending.id:
             await self._fleet.scale(pending)
             return self._fleet
-        fleet = Fleet(self._name, pending, self._places, self.wake)
-        await fleet.start()
+        fleet = self._new_fleet(pending)
+        try:
+            await fleet.start()
+        except DeploymentFailedError:
+            await self._end(fleet)
+            raise
         return fleet
+
+    def _new_fleet(self, deployment: Deployment) -> Fleet:
+        fleet = Fleet(self._name, deployment, self._places, self.wake)
+        self._fleets.append(fleet)
+        return fleet
+
+    async def _end(self, fleet: Fleet) -> None:
+        """Let a fleet answer what it has, and remove what is left of it."""
+        await fleet.end()
+        await fleet.remove_folder()
+        self._fleets.remove(fleet)
 
     def _settle(self, coming: asyncio.Task[Fleet]) -> None:
         """Send requests to what has come, and end what answered before; or tell why nothing has come."""
@@ -146,25 +162,15 @@ class EndpointRun:
         with self._places.state.changing(ENDPOINT, self._name) as document:
             arrive(document)
         log.info("The endpoint %s is in service", self._name)
-        if old is fleet:
-            self._leave(fleet, fleet.shrink())
-        elif old is not None:
-            self._leave(old, self._ended(old))
-
-    def _leave(self, fleet: Fleet, work: Coroutine[Any, Any, None]) -> None:
-        """Let instances end beside everything else."""
-        leaving = self._started(work)
-        self._leaving[leaving] = fleet
-        leaving.add_done_callback(self._left)
+        if old is not None:  # beside everything else
+            leaving = self._started(fleet.shrink() if old is fleet else self._end(old))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._left)
 
     def _left(self, leaving: asyncio.Task[None]) -> None:
-        del self._leaving[leaving]
+        self._leaving.remove(leaving)
         if not leaving.cancelled() and (error := leaving.exception()) is not None:
             log.error("Instances of %s have not ended as they should", self._name, exc_info=error)
-
-    async def _ended(self, fleet: Fleet) -> None:
-        await fleet.end()
-        await fleet.remove_folder()
 
     def _route(self, fleet: Fleet) -> None:
         """Send requests to a fleet, as its deployment says."""
@@ -179,16 +185,15 @@ class EndpointRun:
             self._captures[settings] = DataCapture(self._name, settings, self._places.buckets)
         return self._captures[settings]
 
+    async def _keep_writing_captures(self) -> None:
+        """Bring what was captured to S3 now and then."""
+        while True:
+            await asyncio.sleep(CAPTURE_SECONDS)
+            await self._write_captures()
+
     async def _write_captures(self) -> None:
-        """Bring what was captured to S3 now and then, and once more at the end."""
-        try:
-            while True:
-                await asyncio.sleep(CAPTURE_SECONDS)
-                for capture in list(self._captures.values()):
-                    await asyncio.to_thread(capture.write)
-        finally:
-            for capture in self._captures.values():
-                capture.write()
+        for capture in list(self._captures.values()):
+            await asyncio.to_thread(capture.write)
 
     def _show_health(self) -> None:
         """Tell in the state whether an endpoint that should answer does."""
@@ -206,9 +211,9 @@ class EndpointRun:
         """Answer what was accepted, end all processes, and forget the endpoint."""
         self._router.remove(self._name)
         await self._cancel([] if self._coming is None else [self._coming])
-        if self._fleet is not None:
-            await self._fleet.end()
         await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*(self._end(fleet) for fleet in list(self._fleets)))
+        await self._write_captures()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         self._places.state.remove(ENDPOINT, self._name)
 

@@ -49,7 +49,8 @@ class Endpoints:
                 changed["status"] = OUT_OF_SERVICE
         self._remove_left_over()
         self._thread.start()
-        self._is_up.wait()
+        if not self._is_up.wait(JOIN_SECONDS):
+            raise RuntimeError("the thread of the endpoints does not work, see above")
 
     def wake(self, name: str) -> None:
         """Do what the state asks for of an endpoint; it may be new there."""

@@ -68,6 +68,7 @@ class Fleet:
         self._on_change = on_change
         self._folder = places.folder / endpoint / deployment.id
         self._keeping: dict[Instance, asyncio.Task[None]] = {}
+        self._retiring: set[Instance] = set()
         self._launched = 0
 
     async def start(self) -> None:
@@ -140,7 +141,7 @@ class Fleet:
     async def end_now(self) -> None:
         """As `end`; what is not accepted yet is given up."""
         await self._stop_keeping(list(self._keeping))
-        await _end_all(each for instances in self.instances.values() for each in instances)
+        await _end_all([*self._retiring, *(each for instances in self.instances.values() for each in instances)])
 
     @property
     def healthy_counts(self) -> dict[str, int]:
@@ -188,13 +189,15 @@ class Fleet:
         self._keeping[instance] = asyncio.create_task(instance.keep())
 
     async def _retire(self, instances: list[Instance]) -> None:
-        """Drain and end instances that run."""
+        """Drain and end instances that run; from now on they do not count."""
+        for each in self.instances.values():
+            each[:] = [instance for instance in each if instance not in instances]
+        self._retiring.update(instances)
         await self._stop_keeping(instances)
         async with asyncio.TaskGroup() as ending:
             for instance in instances:
                 ending.create_task(_retired(instance))
-        for each in self.instances.values():
-            each[:] = [instance for instance in each if instance not in instances]
+        self._retiring.difference_update(instances)
 
     async def _stop_keeping(self, instances: list[Instance]) -> None:
         for instance in instances:
@@ -225,6 +228,6 @@ async def _end_all(instances: Iterable[Instance]) -> None:
 
 
 def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Of the things that went wrong at the same time, that which is told: the first that is nobody's fault of ours."""
+    """Of what went wrong at the same time, that which is told: a failure of the deployment before a fault of ours."""
     failures = group.subgroup(DeploymentFailedError)
     return (failures or group).exceptions[0]

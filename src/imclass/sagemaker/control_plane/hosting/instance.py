@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,10 +94,11 @@ class Instance:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def end(self) -> None:
-        """End the process, if there is one; nobody keeps it any more."""
+        """End the process, if there is one, and remove its folder; nobody keeps it any more."""
         self._set(None)
         if self._launched is not None:
             await self._launched.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _set(self, process: ServingProcess | None) -> None:
         self.process = process

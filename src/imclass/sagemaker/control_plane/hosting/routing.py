@@ -74,7 +74,7 @@ class Route:
             variant = candidates[0] if target is not None else next_in_turn(candidates)
             if chosen := variant.choose(avoided):
                 return variant, *chosen
-            candidates.remove(variant)
+            candidates = [each for each in candidates if each is not variant]
         raise NoInstanceError
 
 

@@ -34,6 +34,8 @@ MOST_LOST_PINGS = 6
 """After so many in a row the process is given up. Machines that are busy train jobs beside their endpoints."""
 STOP_SECONDS = 30.0
 """From SIGTERM to SIGKILL, as AWS has it for endpoints."""
+LAST_WORDS_SECONDS = 1.0
+"""For what a process that has ended wrote last, and is on its way."""
 REMEMBERED_LINES = 5
 
 
@@ -124,7 +126,7 @@ class ServingProcess:
     def _check_running(self) -> None:
         status = self._process.poll()
         if status is not None:
-            self._reader.join(PONG_SECONDS)  # its last words are on their way
+            self._reader.join(LAST_WORDS_SECONDS)
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
             raise UnhealthyError(f"It {how}.{self._last_words()}")
 
@@ -140,5 +142,6 @@ class ServingProcess:
         deadline = time.monotonic() + STOP_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        end_group(self._process)
-        self._is_over = True
+        if not self._is_over:
+            self._is_over = True
+            end_group(self._process)
