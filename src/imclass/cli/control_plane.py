@@ -72,6 +72,15 @@ def command(
             rich_help_panel=_JOBS,
         ),
     ] = None,
+    s3_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Keep objects in this S3 instead of DIR/s3; its credentials come from the environment.",
+            show_default=False,
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
     sdk_metadata: Annotated[
         bool,
         typer.Option(
@@ -100,7 +109,9 @@ def command(
     if (job is not None) != (action is Action.INTERRUPT):
         raise typer.BadParameter("interrupt needs the name of a job, and nothing else takes one.", param_hint="JOB")
     if action is Action.ENV:
-        _print_variables(host, port, data, region, access_key, secret_key_file, writes_metadata=sdk_metadata)
+        _print_variables(
+            host, port, data, region, access_key, secret_key_file, s3_endpoint, writes_metadata=sdk_metadata
+        )
         return
     if job is not None:
         _interrupt(job, host, port, region, access_key, secret_key_file)
@@ -118,6 +129,7 @@ def command(
             slots=slots or default_slots(),
             access_key=access_key,
             secret_key_file=secret_key_file,
+            s3_endpoint=s3_endpoint,
         )
 
 
@@ -128,6 +140,7 @@ def _print_variables(
     region: str,
     access_key: str | None,
     secret_key_file: Path | None,
+    s3_endpoint: str | None,
     *,
     writes_metadata: bool,
 ) -> None:
@@ -148,7 +161,7 @@ def _print_variables(
     if writes_metadata:
         write_metadata(account)
     secret = None if secret_key_file is None else read_secret(secret_key_file)
-    variables = client_variables(Address(host, port).url, account, folder, access_key, secret)
+    variables = client_variables(Address(host, port).url, account, folder, access_key, secret, s3_endpoint)
     print(shell_exports(variables), end="")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from imclass.errors import UserError
@@ -33,13 +34,14 @@ class LocalBuckets(Buckets):
     def objects(self, prefix: Place) -> Iterator[S3Object]:
         if self.exists(prefix.bucket):
             for found in self._store.walk(prefix.bucket, prefix.key, after=""):
-                yield S3Object(found.key, Path(found.path))
+                yield S3Object(found.key, partial(Path, found.path))
 
     def find(self, place: Place) -> S3Object | None:
         try:
-            return S3Object(place.key, self._store.path(place.bucket, place.key))
+            path = self._store.path(place.bucket, place.key)
         except S3Error:
             return None
+        return S3Object(place.key, lambda: path)
 
     @contextmanager
     def pending(self, place: Place) -> Iterator[ObjectWriter]:
