@@ -37,6 +37,7 @@ def test_addresses_of_hosts_that_nobody_resolves(tmp_path: Path) -> None:
     config = {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"], "addresses": addresses}
     assert read_cluster(write(tmp_path, config)).addresses == addresses
     assert read_cluster(write(tmp_path, {**config, "addresses": None})).addresses == {}
+    assert [read_cluster(write(tmp_path, {**config, "port": port})).port for port in (29411, None)] == [29411, 29400]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_addresses_of_hosts_that_nobody_resolves(tmp_path: Path) -> None:
         ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": ["10.0.0.1"]}, "addresses must hold"),
         ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": {"algo-1": "10.0.0"}}, "addresses must hold"),
         ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": {"algo-1": 7}}, "addresses must hold"),
+        ({"current_host": "algo-1", "hosts": ["algo-1"], "port": 70000}, "port must be a number"),
         ([], "not a JSON object"),
         ("{", "not JSON"),
     ],

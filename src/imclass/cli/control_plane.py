@@ -16,6 +16,13 @@ DATA = Path("imclass-control-plane")
 PORT = 4566
 
 
+class RunsOn(StrEnum):
+    """Where training jobs run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Action(StrEnum):
     """What to do."""
 
@@ -28,13 +35,15 @@ def command(
     action: Annotated[
         Action,
         typer.Argument(
-            metavar="[env | interrupt JOB]",
+            metavar="env|interrupt",
             help="Instead of running: print the variables of clients, or interrupt a spot job of the server that runs, "
             "as AWS does when it takes instances back.",
             show_default=False,
         ),
     ] = Action.RUN,
-    job: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="With interrupt: the name of the job.", show_default=False)
+    ] = None,
     *,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address to listen on.", rich_help_panel=_ADDRESS)
@@ -68,6 +77,33 @@ def command(
             min=1,
             max=1024,
             help="Jobs that run at once; the others wait. One a GPU, or one for every four cores.",
+            show_default=False,
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    runner: Annotated[
+        RunsOn,
+        typer.Option(
+            help="Where training jobs run: on this machine, or on a Ray cluster whose machines share --data.",
+            rich_help_panel=_JOBS,
+        ),
+    ] = RunsOn.LOCAL,
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT", help="With --runner ray: the cluster's head, or auto.", rich_help_panel=_JOBS
+        ),
+    ] = "auto",
+    host_cpus: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="With --runner ray: cores of each host of a job.", rich_help_panel=_JOBS),
+    ] = 4,
+    host_gpus: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="With --runner ray: GPUs of each host of a job; one where the cluster has any.",
             show_default=False,
             rich_help_panel=_JOBS,
         ),
@@ -118,6 +154,7 @@ def command(
         return
     from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
+    from imclass.sagemaker.control_plane.ray_runner import RayCluster
     from imclass.sagemaker.control_plane.running import run
     from imclass.sagemaker.control_plane.slots import default_slots
 
@@ -130,6 +167,7 @@ def command(
             access_key=access_key,
             secret_key_file=secret_key_file,
             s3_endpoint=s3_endpoint,
+            ray=RayCluster(ray_address, host_cpus, host_gpus) if runner is RunsOn.RAY else None,
         )
 
 

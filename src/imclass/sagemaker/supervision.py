@@ -69,7 +69,7 @@ def run_job(layout: Layout, stop: StopRequest) -> None:
     processes = processes_per_host(os.environ, gpu_count())
     with (
         tempfile.TemporaryDirectory(prefix="imclass-") as reports,
-        roll_call(job.cluster, processes, stop_requested=lambda: stop.requested) as call,
+        roll_call(job.cluster, processes, stop_requested=lambda: stop.requested, port=job.cluster.port) as call,
     ):
         try:
             with Workers(processes, job.cluster, call, Path(reports)) as workers:

@@ -7,7 +7,7 @@ name.
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,16 @@ class S3Object:
     """An object.
 
     Attributes:
-        key: of it.
+        place: where it is.
         fetch: brings its content to this machine, if it is not here.
     """
 
-    key: str
+    place: Place
     fetch: Callable[[], Path]
+
+    @property
+    def key(self) -> str:
+        return self.place.key
 
     @property
     def file(self) -> Path:
@@ -98,6 +102,9 @@ class Buckets(Protocol):
 
     def find(self, place: Place) -> S3Object | None:
         """The object with exactly this key, if there is one."""
+
+    def files(self, objects: Sequence[S3Object]) -> list[Path]:
+        """The files of several objects, which are fetched at the same time where they are elsewhere."""
 
     def pending(self, place: Place) -> AbstractContextManager[ObjectWriter]:
         """A block that writes an object, which appears at its end, whole, or never if the block raises.

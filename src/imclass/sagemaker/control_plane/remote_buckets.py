@@ -5,11 +5,14 @@ key and ETag, as long as jobs have links to them, and an hour longer.
 """
 
 import hashlib
+import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
@@ -28,6 +31,7 @@ UNUSED_SECONDS = 3600.0
 SWEEP_SECONDS = 600.0
 PIECE_BYTES = 1 << 20
 RETRIES = 5
+FETCHES = 16
 
 
 class RemoteBuckets(Buckets):
@@ -41,11 +45,15 @@ class RemoteBuckets(Buckets):
 
     def __init__(self, endpoint: str, region: str, cache: Path) -> None:
         self._endpoint = endpoint
-        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": RETRIES, "mode": "standard"})
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": RETRIES, "mode": "standard"},
+            max_pool_connections=FETCHES,
+        )
         self._client: Any = get_session().create_client("s3", endpoint_url=endpoint, region_name=region, config=config)
         self._cache = cache
-        self._fetching = threading.Lock()
-        self._swept = 0.0
+        self._sweeping = threading.Lock()
+        self._swept: float | None = None
         cache.mkdir(parents=True, exist_ok=True)
         remove_left_over(cache)
 
@@ -64,7 +72,7 @@ class RemoteBuckets(Buckets):
             for page in pages:
                 for found in page.get("Contents", []):
                     place = Place(prefix.bucket, found["Key"])
-                    yield S3Object(place.key, partial(self._fetched, place, found["ETag"]))
+                    yield S3Object(place, partial(self._fetched, place, found["ETag"]))
         except ClientError as error:
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise self._out_of_reach(str(prefix), error) from error
@@ -82,7 +90,11 @@ class RemoteBuckets(Buckets):
             raise self._out_of_reach(str(place), error) from error
         except BotoCoreError as error:
             raise self._out_of_reach(str(place), error) from error
-        return S3Object(place.key, partial(self._fetched, place, found["ETag"]))
+        return S3Object(place, partial(self._fetched, place, found["ETag"]))
+
+    def files(self, objects: Sequence[S3Object]) -> list[Path]:
+        with ThreadPoolExecutor(FETCHES) as threads:
+            return list(threads.map(attrgetter("file"), objects))
 
     @contextmanager
     def pending(self, place: Place) -> Iterator[ObjectWriter]:
@@ -110,12 +122,12 @@ class RemoteBuckets(Buckets):
     def _fetched(self, place: Place, etag: str) -> Path:
         """The file of an object that was found with this ETag."""
         file = self._cache / hashlib.sha256(f"{place}\n{etag}".encode()).hexdigest()
-        with self._fetching:
+        with self._sweeping:
             self._sweep()
-            if file.exists():
-                file.touch()
-            else:
-                self._fetch(place, etag, file)
+            with suppress(FileNotFoundError):
+                os.utime(file)
+                return file
+        self._fetch(place, etag, file)
         return file
 
     def _fetch(self, place: Place, etag: str, file: Path) -> None:
@@ -128,14 +140,15 @@ class RemoteBuckets(Buckets):
 
     def _sweep(self) -> None:
         """Remove what no job has had for an hour."""
-        if time.monotonic() - self._swept < SWEEP_SECONDS and self._swept:
+        if self._swept is not None and time.monotonic() - self._swept < SWEEP_SECONDS:
             return
         self._swept = time.monotonic()
         oldest = time.time() - UNUSED_SECONDS
         for file in self._cache.iterdir():
-            status = file.stat()
-            if status.st_nlink == 1 and status.st_mtime < oldest:
-                file.unlink()
+            with suppress(FileNotFoundError):  # one that was being fetched has just got its name
+                status = file.stat()
+                if status.st_nlink == 1 and status.st_mtime < oldest:
+                    file.unlink()
 
     def _out_of_reach(self, where: str, error: Exception) -> UserError:
         return UserError(f"the S3 at {self._endpoint} cannot do this: {error}", where=where)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -29,6 +30,9 @@ from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.store import Store
 
+if TYPE_CHECKING:
+    from imclass.sagemaker.control_plane.ray_runner import RayCluster, RayRunner
+
 log = logging.getLogger(__name__)
 
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -45,6 +49,7 @@ def run(
     access_key: str | None = None,
     secret_key_file: Path | None = None,
     s3_endpoint: str | None = None,
+    ray: "RayCluster | None" = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, which is raised again; to be called in the main thread.
 
@@ -55,6 +60,7 @@ def run(
         slots: how many jobs run at once.
         access_key, secret_key_file: requests must be signed with them; an address that others reach needs them.
         s3_endpoint: URL of an S3 that is used instead of our own.
+        ray: the cluster that training jobs run on; without one they run here.
 
     Raises:
         UserError: the address cannot be had or is not protected, a file is wrong, or the folder is in use.
@@ -69,7 +75,8 @@ def run(
         state = stack.enter_context(opened_state(data))
         buckets, s3 = opened_s3(data, s3_endpoint, verifier, region)
         logs = LogFolder(data / "logs")
-        runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"))
+        runner = None if ray is None else stack.enter_context(ray_runner(ray))
+        runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"), runner)
         stack.enter_context(closing(runs))
         runs.resume()
         plane = Plane(account, state, buckets, logs, runs)
@@ -96,6 +103,17 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
             fix="Give --access-key and --secret-key-file.",
         )
     return AcceptAll()
+
+
+def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
+    """What runs jobs on a cluster, until the end of a block.
+
+    Raises:
+        UserError: Ray is not installed, or there is no such cluster.
+    """
+    from imclass.sagemaker.control_plane.ray_runner import RayRunner
+
+    return closing(RayRunner(cluster))
 
 
 def opened_s3(data: Path, endpoint: str | None, verifier: Verifier, region: str) -> tuple[Buckets, ASGIApp]:
