@@ -144,6 +144,13 @@ def test_a_server_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         gone.exists("bucket")
 
 
+def test_requests_that_need_it_say_so(tmp_path: Path) -> None:
+    with control_plane(tmp_path, "--s3-endpoint", "http://127.0.0.1:9", **CREDENTIALS) as server:
+        with pytest.raises(ClientError, match="ValidationException") as caught:
+            server.client("sagemaker").create_training_job(**job("far"))
+        assert "the S3 at http://127.0.0.1:9 cannot do this" in caught.value.response["Error"]["Message"]
+
+
 def test_an_endpoint_that_is_no_address(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "imclass", "control-plane", "--port", "0", "--data", str(tmp_path)]
     refused: Any = subprocess.run(
