@@ -52,5 +52,5 @@ def test_every_option_of_a_command_is_in_its_section(command: str) -> None:
 
 def test_the_page_names_no_option_that_does_not_exist() -> None:
     known = set.union(*(options(command) for command in COMMANDS)) | OF_THE_PROGRAM | OF_TORCHRUN
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGE.read_text()))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", PAGE.read_text()))
     assert named - known == set()

@@ -32,6 +32,14 @@ def test_one_host_is_alone_and_leads(tmp_path: Path) -> None:
     assert (cluster.leads, cluster.is_alone, cluster.network_interface) == (True, True, None)
 
 
+def test_addresses_of_hosts_that_nobody_resolves(tmp_path: Path) -> None:
+    addresses = {"algo-1": "127.70.1.1", "algo-2": "127.70.1.2"}
+    config = {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"], "addresses": addresses}
+    assert read_cluster(write(tmp_path, config)).addresses == addresses
+    assert read_cluster(write(tmp_path, {**config, "addresses": None})).addresses == {}
+    assert [read_cluster(write(tmp_path, {**config, "port": port})).port for port in (29411, None)] == [29411, 29400]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -42,6 +50,10 @@ def test_one_host_is_alone_and_leads(tmp_path: Path) -> None:
         ({"hosts": ["algo-1"]}, "current_host is None"),
         ({"current_host": "algo-1", "hosts": ["algo-1", "algo-1"]}, "names a host twice"),
         ({"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": 1}, "must be text"),
+        ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": ["10.0.0.1"]}, "addresses must hold"),
+        ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": {"algo-1": "10.0.0"}}, "addresses must hold"),
+        ({"current_host": "algo-1", "hosts": ["algo-1"], "addresses": {"algo-1": 7}}, "addresses must hold"),
+        ({"current_host": "algo-1", "hosts": ["algo-1"], "port": 70000}, "port must be a number"),
         ([], "not a JSON object"),
         ("{", "not JSON"),
     ],

@@ -16,6 +16,13 @@ DATA = Path("imclass-control-plane")
 PORT = 4566
 
 
+class RunsOn(StrEnum):
+    """Where training jobs run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Action(StrEnum):
     """What to do."""
 
@@ -28,13 +35,15 @@ def command(
     action: Annotated[
         Action,
         typer.Argument(
-            metavar="[env | interrupt JOB]",
+            metavar="env|interrupt",
             help="Instead of running: print the variables of clients, or interrupt a spot job of the server that runs, "
             "as AWS does when it takes instances back.",
             show_default=False,
         ),
     ] = Action.RUN,
-    job: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    job: Annotated[
+        str | None, typer.Argument(metavar="JOB", help="With interrupt: the name of the job.", show_default=False)
+    ] = None,
     *,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address to listen on.", rich_help_panel=_ADDRESS)
@@ -72,6 +81,42 @@ def command(
             rich_help_panel=_JOBS,
         ),
     ] = None,
+    runner: Annotated[
+        RunsOn,
+        typer.Option(
+            help="Where training jobs run: on this machine, or on a Ray cluster whose machines share --data.",
+            rich_help_panel=_JOBS,
+        ),
+    ] = RunsOn.LOCAL,
+    ray_address: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT", help="With --runner ray: the cluster's head, or auto.", rich_help_panel=_JOBS
+        ),
+    ] = "auto",
+    host_cpus: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="With --runner ray: cores of each host of a job.", rich_help_panel=_JOBS),
+    ] = 4,
+    host_gpus: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="With --runner ray: GPUs of each host of a job; one where the cluster has any.",
+            show_default=False,
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
+    s3_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Keep objects in this S3 instead of DIR/s3; its credentials come from the environment.",
+            show_default=False,
+            rich_help_panel=_JOBS,
+        ),
+    ] = None,
     sdk_metadata: Annotated[
         bool,
         typer.Option(
@@ -100,13 +145,16 @@ def command(
     if (job is not None) != (action is Action.INTERRUPT):
         raise typer.BadParameter("interrupt needs the name of a job, and nothing else takes one.", param_hint="JOB")
     if action is Action.ENV:
-        _print_variables(host, port, data, region, access_key, secret_key_file, writes_metadata=sdk_metadata)
+        _print_variables(
+            host, port, data, region, access_key, secret_key_file, s3_endpoint, writes_metadata=sdk_metadata
+        )
         return
     if job is not None:
         _interrupt(job, host, port, region, access_key, secret_key_file)
         return
     from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
+    from imclass.sagemaker.control_plane.ray_runner import RayCluster
     from imclass.sagemaker.control_plane.running import run
     from imclass.sagemaker.control_plane.slots import default_slots
 
@@ -118,6 +166,8 @@ def command(
             slots=slots or default_slots(),
             access_key=access_key,
             secret_key_file=secret_key_file,
+            s3_endpoint=s3_endpoint,
+            ray=RayCluster(ray_address, host_cpus, host_gpus) if runner is RunsOn.RAY else None,
         )
 
 
@@ -128,6 +178,7 @@ def _print_variables(
     region: str,
     access_key: str | None,
     secret_key_file: Path | None,
+    s3_endpoint: str | None,
     *,
     writes_metadata: bool,
 ) -> None:
@@ -148,7 +199,7 @@ def _print_variables(
     if writes_metadata:
         write_metadata(account)
     secret = None if secret_key_file is None else read_secret(secret_key_file)
-    variables = client_variables(Address(host, port).url, account, folder, access_key, secret)
+    variables = client_variables(Address(host, port).url, account, folder, access_key, secret, s3_endpoint)
     print(shell_exports(variables), end="")
 
 

@@ -4,9 +4,10 @@
 
     {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"], "network_interface_name": "eth0"}
 
-Keys of newer platforms do no harm. `addresses`, which is ours, is for hosts whose names nobody resolves::
+Keys of newer platforms do no harm. `addresses` and `port`, which are ours, are for hosts whose names nobody
+resolves, or that are not alone at their address::
 
-    {"addresses": {"algo-1": "10.0.0.1", "algo-2": "10.0.0.2"}, ...}
+    {"addresses": {"algo-1": "10.0.0.1", "algo-2": "10.0.0.2"}, "port": 29400, ...}
 """
 
 import json
@@ -21,7 +22,7 @@ _FORM = 'For one host it is {"current_host": "algo-1", "hosts": ["algo-1"], "net
 
 
 PORT = 29400
-"""Of the leader, where the other hosts find it."""
+"""Of the leader, where the other hosts find it, unless the file says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Cluster:
         hosts: all of them, sorted; the first leads.
         network_interface: through which they reach each other; None when not said.
         addresses: IPv4, of hosts whose names need not be resolved.
+        port: on which the leader listens.
     """
 
     current_host: str
     hosts: tuple[str, ...]
     network_interface: str | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    port: int = PORT
 
     @property
     def leader(self) -> str:
@@ -80,6 +83,7 @@ def read_cluster(path: Path) -> Cluster:
         tuple(sorted(config["hosts"])),
         config.get("network_interface_name") or None,
         config.get("addresses") or {},
+        config.get("port") or PORT,
     )
 
 
@@ -98,6 +102,9 @@ def _problems(config: Mapping[str, object]) -> list[str]:
     addresses = config.get("addresses") or {}
     if not isinstance(addresses, dict) or not all(map(_is_address, addresses.values())):
         problems.append("addresses must hold the IPv4 address of a host under its name")
+    port = config.get("port") or PORT
+    if type(port) is not int or not 1 <= port <= 65535:
+        problems.append("port must be a number from 1 to 65535")
     return problems
 
 

@@ -4,13 +4,13 @@ The platform shows the first 1024 characters of /opt/ml/output/failure as the jo
 `ClientError: ` for what the user can put right, and with `AlgorithmError: ` for everything else.
 """
 
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
-
-import torch
 
 from imclass.errors import UserError
 from imclass.pending_file import PendingFile
@@ -87,7 +87,7 @@ def failure_of(error: Exception) -> Failure:
         return error.failure
     if isinstance(error, UserError):
         return Failure(str(error), is_users=True)
-    if isinstance(error, torch.OutOfMemoryError):
+    if _is_torchs(error, "OutOfMemoryError"):
         return Failure(f"the GPU has no memory left: {error}\n{OUT_OF_MEMORY}", is_users=True)
     what = f"{str(error) or 'no message'} (caused by {type(error).__name__})"
     details = "".join(traceback.format_exception(error))
@@ -96,7 +96,13 @@ def failure_of(error: Exception) -> Failure:
 
 def _shows_a_lost_connection(error: Exception) -> bool:
     """Whether torch says that another process went away, or hung."""
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error) or "NCCL" in str(error)
+    return _is_torchs(error, "distributed.DistError") or "gloo" in str(error) or "NCCL" in str(error)
+
+
+def _is_torchs(error: Exception, name: str) -> bool:
+    """Whether an error is of one of PyTorch's classes: of none where PyTorch, which takes seconds, is not loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, attrgetter(name)(torch))
 
 
 def first_cause(failures: Iterable[Failure]) -> Failure:

@@ -4,10 +4,8 @@ import logging
 import shutil
 import sys
 
-from imclass import artifact
 from imclass.pending_file import remove_left_over
 from imclass.sagemaker.layout import Layout
-from imclass.training.outcome import recover_model
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +23,9 @@ def publish_model(layout: Layout, *, recovers: bool = False) -> bool:
     Returns:
         False when there is none.
     """
+    from imclass import artifact  # needs PyTorch, which the first process of a container has no other use for
+    from imclass.training.outcome import recover_model
+
     written = layout.checkpoints / MODEL
     if recovers:
         recover_model(layout.checkpoints, written)

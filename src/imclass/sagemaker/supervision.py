@@ -16,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
 from imclass.sagemaker.announcement import announce
 from imclass.sagemaker.failure import Failure, JobFailedError, failure_of, first_cause, write_failure
 from imclass.sagemaker.job import read_job
@@ -30,6 +28,8 @@ from imclass.training.stop_request import StopRequest
 
 log = logging.getLogger(__name__)
 
+GPU_DEVICES = ("nvidia*", "kfd", "dxg")
+"""Files in /dev of machines with GPUs: of NVIDIA, of AMD, and of Windows."""
 LOOK_AGAIN_SECONDS = 0.1
 GATHER_SECONDS = 3.0
 """After a process has failed, for the reasons of others: its own may only show that another one failed first."""
@@ -66,10 +66,10 @@ def run_job(layout: Layout, stop: StopRequest) -> None:
     """
     job = read_job(layout)
     announce(job, layout)
-    processes = processes_per_host(os.environ, torch.cuda.device_count())
+    processes = processes_per_host(os.environ, gpu_count())
     with (
         tempfile.TemporaryDirectory(prefix="imclass-") as reports,
-        roll_call(job.cluster, processes, stop_requested=lambda: stop.requested) as call,
+        roll_call(job.cluster, processes, stop_requested=lambda: stop.requested, port=job.cluster.port) as call,
     ):
         try:
             with Workers(processes, job.cluster, call, Path(reports)) as workers:
@@ -83,6 +83,19 @@ def run_job(layout: Layout, stop: StopRequest) -> None:
         stopped_early = not publish_model(layout, recovers=not have_ended)
     if stopped_early:
         raise StoppedEarlyError
+
+
+def gpu_count() -> int:
+    """How many GPUs there are for this container.
+
+    PyTorch is asked only where there may be any: loading it takes seconds, in which the processes that train could have
+    begun.
+    """
+    if not any(next(Path("/dev").glob(pattern), None) for pattern in GPU_DEVICES):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def wait(workers: Workers, call: RollCall, stop: StopRequest) -> bool:

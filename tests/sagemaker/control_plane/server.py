@@ -14,10 +14,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.model import Shape
 from botocore.validate import ParamValidator
 
 from imclass.cli.exit_status import TERMINATED
-from imclass.sagemaker.control_plane.service_models import unknown_members
 from tests.sagemaker.job_folder import HYPERPARAMETERS, write_records
 
 DEADLINE = 240.0
@@ -65,6 +65,22 @@ def conforms(http_response: Any, parsed: dict[str, Any], model: Any, **other: ob
         assert unknown_members(values, model.output_shape) == []
     if http_response.status_code == 200:
         assert parsed["ResponseMetadata"]["RequestId"]
+
+
+def unknown_members(value: Any, shape: Shape, where: str = "") -> list[str]:
+    """Paths of members that a shape does not have. The value is of the right type."""
+    if shape.type_name == "structure":
+        found = [f"{where}{name}" for name in value if name not in shape.members]
+        known = [(name, part, shape.members[name]) for name, part in value.items() if name in shape.members]
+    elif shape.type_name == "list":
+        found, known = [], [(str(number), part, shape.member) for number, part in enumerate(value)]
+    elif shape.type_name == "map":
+        found, known = [], [(name, part, shape.value) for name, part in value.items()]
+    else:
+        return []
+    for name, part, inner in known:
+        found += unknown_members(part, inner, f"{where}{name}.")
+    return found
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def test_another_file_system_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mon
 
     (tmp_path / "object").write_text("content")
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    link_objects([S3Object("a/b", tmp_path / "object")], "a/", tmp_path / "channel")
+    link_objects([S3Object(Place("bucket", "a/b"), lambda: tmp_path / "object")], "a/", tmp_path / "channel")
     assert (tmp_path / "channel/b").read_text() == "content"
 
 

@@ -144,6 +144,40 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(server: Server, sa
     assert len(description["FinalMetricDataList"]) == 2
 
 
+def test_hosts_and_their_pipes_outlive_the_server(tmp_path: Path) -> None:
+    write_bucket(tmp_path)
+    (tmp_path / "s3/bucket/train/train.idx").unlink()
+    channels = [channel("train", InputMode="Pipe"), channel("validation")]
+    with control_plane(tmp_path, "--slots", "2") as server:
+        sagemaker = server.client("sagemaker")
+        sagemaker.create_training_job(**job("both", SHARED, InputDataConfig=channels, **TWO_HOSTS))
+        wait_for_line(server.client("logs"), sagemaker, "both", "Docker entrypoint")
+        server.kill()
+    with control_plane(tmp_path, "--slots", "2") as server:
+        description = wait_for_end(server.client("sagemaker"), "both")
+        assert description["TrainingJobStatus"] == "Completed", description.get("FailureReason")
+        for stream in streams(server.client("logs"), "both"):
+            lines = stream_messages(server.client("logs"), stream)
+            assert sum("Docker entrypoint" in line for line in lines) == 1
+
+
+def test_a_job_whose_slots_are_gone_fails_and_lets_others_by(tmp_path: Path) -> None:
+    write_bucket(tmp_path)
+    with control_plane(tmp_path, "--slots", "2") as server:
+        sagemaker = server.client("sagemaker")
+        sagemaker.create_training_job(**job("first", LONG))
+        wait_until(sagemaker, "first", lambda job: job["SecondaryStatus"] == "Training")
+        sagemaker.create_training_job(**job("wide", SHARED, **TWO_HOSTS))
+        wait_until(sagemaker, "wide", lambda job: job["SecondaryStatus"] == "Pending")
+    with control_plane(tmp_path, "--slots", "1") as server:
+        sagemaker = server.client("sagemaker")
+        description = wait_for_end(sagemaker, "wide")
+        assert description["TrainingJobStatus"] == "Failed"
+        assert "needs 2 slots at once, and the server has 1" in description["FailureReason"]
+        sagemaker.stop_training_job(TrainingJobName="first")
+        wait_for_end(sagemaker, "first")
+
+
 def test_an_interruption_outlives_the_server(tmp_path: Path) -> None:
     write_bucket(tmp_path)
     checkpoints = {"CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"}}

@@ -12,10 +12,12 @@ from imclass.sagemaker.control_plane.job_hosts import JobHost, JobHosts
 from imclass.sagemaker.control_plane.job_input import write_input
 from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.pipes import Part, PipePlan, read_plans
+from imclass.sagemaker.control_plane.runner import Network
 from imclass.sagemaker.s3.store import Store
 from tests.sagemaker.control_plane.server import channel, job
 
 ADDRESSES = {"algo-1": "127.70.1.1", "algo-2": "127.70.1.2"}
+NETWORK = Network(ADDRESSES, {"algo-1": "lo", "algo-2": "eth0"}, 29411)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def written(tmp_path: Path, buckets: LocalBuckets, *channels: dict[str, Any], **
     document = job("job-1", **{"InputDataConfig": list(channels), **members})
     hosts = JobHosts(tmp_path / "job", 2).all
     for host in hosts:
-        write_input(host, ADDRESSES, document, buckets)
+        write_input(host, NETWORK, document, buckets)
     return hosts
 
 
@@ -61,7 +63,7 @@ def test_every_host_has_its_name_and_the_addresses_of_all(tmp_path: Path, bucket
         cluster = read_cluster(host.layout.resource_config)
         assert (cluster.current_host, cluster.hosts) == (host.name, ("algo-1", "algo-2"))
         assert cluster.addresses == ADDRESSES
-        assert cluster.network_interface == "lo"
+        assert (cluster.network_interface, cluster.port) == (NETWORK.interfaces[host.name], 29411)
         assert json.loads(host.layout.hyperparameters.read_text())["epochs"] == "3"
 
 

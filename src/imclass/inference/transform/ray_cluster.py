@@ -5,7 +5,6 @@ whose machine is lost is done again by another, which writes the same files: eve
 imclass, and the model, the images and the output under the same paths.
 """
 
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,16 +12,15 @@ from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from imclass.errors import UserError
 from imclass.inference.transform.job import Job, do_pieces, failures_of, finish, open_job, pieces_to_do
 from imclass.inference.transform.pieces import Piece
 from imclass.inference.transform.request import Request
 from imclass.inference.transform.transforming import Summary, Watcher, check_shared_work_folder
+from imclass.ray_connection import connected
 
 STALL_SECONDS = 1800.0  # how long no piece may be done before the driver gives up
-CONNECT_SECONDS = 10.0
 FOREVER = -1  # Ray's word for any number of attempts; the stall ends them
 
 
@@ -37,49 +35,25 @@ def transform_on_ray(request: Request, address: str, watcher: Watcher, *, restar
     Raises:
         UserError: Ray is not installed, there is no such cluster, or as `transform`.
     """
-    ray = _ray()
     check_shared_work_folder(request)
     with closing(open_job(request, restart=restart, to_compute=False)) as job:
         todo = pieces_to_do(job, job.pieces)
         remaining = sum(len(piece.images) for piece in todo)
         watcher.begin(len(job.images.keys), len(job.images.keys) - remaining)
         start = time.perf_counter()
-        predicted = _on_cluster(ray, address, job, todo, watcher) if todo else 0
+        predicted = _on_cluster(address, job, todo, watcher) if todo else 0
         seconds = time.perf_counter() - start
         waiting = finish(job)
         failures = failures_of(job, job.pieces)
     return Summary(len(job.images.keys), predicted, failures, waiting, seconds)
 
 
-def _on_cluster(ray: ModuleType, address: str, job: Job, todo: Sequence[Piece], watcher: Watcher) -> int:
-    try:
-        _check_head(address)
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"there is no Ray cluster: {str(error).splitlines()[0]}",
-            where=f"ray {address}",
-            fix="Start one with: ray start --head",
-        ) from error
+def _on_cluster(address: str, job: Job, todo: Sequence[Piece], watcher: Watcher) -> int:
+    ray = connected(address)
     try:
         return _gathered(ray, _submitted(ray, job.request, todo), watcher)
     finally:
         ray.shutdown()
-
-
-def _check_head(address: str) -> None:
-    """Find out quickly that nobody listens at HOST:PORT; Ray itself would try for many minutes.
-
-    Raises:
-        OSError: nobody does.
-        ValueError: the address is neither HOST:PORT nor one of Ray's words.
-    """
-    if address in ("auto", "local"):
-        return
-    parts = urlsplit(f"//{address}")
-    if parts.hostname is None or parts.port is None:
-        raise ValueError(f"{address!r} is not HOST:PORT, auto or local")
-    socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS).close()
 
 
 def _submitted(ray: ModuleType, request: Request, todo: Sequence[Piece]) -> dict[Any, Piece]:
@@ -127,12 +101,3 @@ def _do_piece(request: Request, number: int) -> int | _Mistake:
 def _opened(request: Request) -> Job:
     """The job, opened once in each process of the cluster."""
     return open_job(request)
-
-
-def _ray() -> ModuleType:
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError("a cluster needs the package ray", where="ray", fix="pip install 'imclass[ray]'") from error
-    module: ModuleType = ray
-    return module

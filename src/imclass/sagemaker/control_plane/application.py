@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from imclass.errors import UserError
 from imclass.sagemaker.control_plane import (
     compilation_operations,
     endpoint_config_operations,
@@ -122,6 +123,8 @@ class Application:
             return protocols.json_response(values, service_model(service).operation_model(name), request_id)
         except ApiError as error:
             return protocols.json_error(error, request_id)
+        except UserError as error:
+            return protocols.json_error(invalid(str(error)), request_id)
         except ClientDisconnect:
             raise
         except Exception:

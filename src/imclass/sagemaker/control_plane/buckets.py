@@ -1,12 +1,13 @@
 """S3 as jobs use it: places, the objects there, and how they come into the folder of a job.
 
-Objects are files of this machine to whoever reads them: those of the server's own S3 (`local_buckets`) are links to the
-objects themselves. That is safe because an object is never written in place: another one takes its name.
+Objects are files of this machine to whoever reads them: those of the server's own S3 (`local_buckets`) are the objects
+themselves, of which jobs get links. That is safe because an object is never written in place: another one takes its
+name.
 """
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,24 @@ class Place:
 
 @dataclass(frozen=True)
 class S3Object:
-    """An object, and the file that it is; nobody may write to it."""
+    """An object.
 
-    key: str
-    file: Path
+    Attributes:
+        place: where it is.
+        fetch: brings its content to this machine, if it is not here.
+    """
+
+    place: Place
+    fetch: Callable[[], Path]
+
+    @property
+    def key(self) -> str:
+        return self.place.key
+
+    @property
+    def file(self) -> Path:
+        """Its content; nobody may write to it."""
+        return self.fetch()
 
 
 class ObjectWriter(Protocol):
@@ -87,6 +102,9 @@ class Buckets(Protocol):
 
     def find(self, place: Place) -> S3Object | None:
         """The object with exactly this key, if there is one."""
+
+    def files(self, objects: Sequence[S3Object]) -> list[Path]:
+        """The files of several objects, which are fetched at the same time where they are elsewhere."""
 
     def pending(self, place: Place) -> AbstractContextManager[ObjectWriter]:
         """A block that writes an object, which appears at its end, whole, or never if the block raises.

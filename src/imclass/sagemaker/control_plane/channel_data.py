@@ -12,12 +12,11 @@ A channel is a list of items, each of one or more parts: objects, or text of an 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from imclass.data.manifest_file import read_manifest_file
 from imclass.errors import DataError, UserError
-from imclass.sagemaker.control_plane.buckets import Buckets, Place, relative_name
+from imclass.sagemaker.control_plane.buckets import Buckets, Place, S3Object, relative_name
 
 REFERENCE = "-ref"
 """How the names of attributes end whose values are objects."""
@@ -31,15 +30,15 @@ class ObjectItem:
 
     Attributes:
         name: in the folder of the channel.
-        file: its content.
+        object: its content.
     """
 
     name: str
-    file: Path
+    object: S3Object
 
 
-Line = Sequence[Path | str]
-"""Of an augmented manifest: for each attribute asked for the file of an object, or text."""
+Line = Sequence[S3Object | str]
+"""Of an augmented manifest: for each attribute asked for an object, or text."""
 
 
 def object_items(source: Mapping[str, Any], buckets: Buckets) -> Iterator[ObjectItem]:
@@ -53,16 +52,16 @@ def object_items(source: Mapping[str, Any], buckets: Buckets) -> Iterator[Object
         yield from _listed(place, buckets)
     else:
         for each in buckets.objects(place):
-            yield ObjectItem(relative_name(each.key, place.key), each.file)
+            yield ObjectItem(relative_name(each.key, place.key), each)
 
 
 def _listed(manifest: Place, buckets: Buckets) -> Iterator[ObjectItem]:
     try:
-        listed = read_manifest_file(_file_at(str(manifest), buckets, "the channel"))
+        listed = read_manifest_file(_object_at(str(manifest), buckets, "the channel").file)
     except DataError as error:
         raise DataError(error.what, where=str(manifest), fix=error.fix) from error
     for number, (name, address) in enumerate(zip(listed.names, listed.references, strict=True), 1):
-        yield ObjectItem(name, _file_at(address, buckets, f"{manifest}, element {number}"))
+        yield ObjectItem(name, _object_at(address, buckets, f"{manifest}, element {number}"))
 
 
 def augmented_lines(source: Mapping[str, Any], buckets: Buckets) -> Iterator[Line]:
@@ -72,7 +71,7 @@ def augmented_lines(source: Mapping[str, Any], buckets: Buckets) -> Iterator[Lin
         UserError: a line is broken, has not all attributes, or names an object that is not there.
     """
     manifest, names = Place.of(source["S3Uri"]), source["AttributeNames"]
-    with _file_at(str(manifest), buckets, "the channel").open("rb") as file:
+    with _object_at(str(manifest), buckets, "the channel").file.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 where = f"{manifest}, line {number}"
@@ -90,7 +89,7 @@ def _line_values(line: bytes, where: str) -> dict[str, Any]:
     return values
 
 
-def _part(name: str, values: Mapping[str, Any], buckets: Buckets, where: str) -> Path | str:
+def _part(name: str, values: Mapping[str, Any], buckets: Buckets, where: str) -> S3Object | str:
     """What one attribute contributes: the object that it names, or its JSON."""
     if name not in values:
         raise UserError(
@@ -101,14 +100,14 @@ def _part(name: str, values: Mapping[str, Any], buckets: Buckets, where: str) ->
         return json.dumps(value)
     if not isinstance(value, str):
         raise UserError(f"the attribute {name!r} is no address of S3", where=where, fix=LINE_FORM)
-    return _file_at(value, buckets, where)
+    return _object_at(value, buckets, where)
 
 
-def _file_at(address: str, buckets: Buckets, where: str) -> Path:
+def _object_at(address: str, buckets: Buckets, where: str) -> S3Object:
     try:
         found = buckets.find(Place.of(address))
     except ValueError as error:
         raise UserError(str(error), where=where) from error
     if found is None:
         raise UserError(f"there is no object {address}", where=where)
-    return found.file
+    return found

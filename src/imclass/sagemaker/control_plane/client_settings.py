@@ -18,15 +18,22 @@ ANY_KEY = "imclass"
 
 
 def client_variables(
-    url: str, account: Account, folder: Path, access_key: str | None, secret: str | None
+    url: str,
+    account: Account,
+    folder: Path,
+    access_key: str | None,
+    secret: str | None,
+    s3_endpoint: str | None = None,
 ) -> dict[str, str]:
     """Environment variables, by name.
 
     Args:
         folder: of the files that `write_client_files` writes.
+        s3_endpoint: of the S3 that is used instead of our own.
     """
     return {
         "AWS_ENDPOINT_URL": url,
+        **({} if s3_endpoint is None else {"AWS_ENDPOINT_URL_S3": s3_endpoint}),
         "AWS_REGION": account.region,
         "AWS_DEFAULT_REGION": account.region,
         "AWS_ACCESS_KEY_ID": access_key or ANY_KEY,

@@ -27,12 +27,12 @@ INHERITED_VARIABLES = (
 """What a job gets from the server's environment: no credentials are among them."""
 
 
-def job_environment(document: Document, layout: Layout, account: Account, slot: Mapping[str, str]) -> dict[str, str]:
+def job_environment(document: Document, layout: Layout, account: Account, share: Mapping[str, str]) -> dict[str, str]:
     """The environment of the container's process; the job's own variables win over those of the machine."""
     inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     return {
         **inherited,
-        **slot,
+        **share,
         **document.get("Environment", {}),
         "TRAINING_JOB_NAME": document["TrainingJobName"],
         "TRAINING_JOB_ARN": document["TrainingJobArn"],

@@ -12,12 +12,12 @@ import errno
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from imclass.sagemaker.cluster import PORT
-from imclass.sagemaker.control_plane.keeper import LAST_LINES_SECONDS, STOP_SECONDS, Kept, Order, Result
+from imclass.sagemaker.control_plane.keeper import LAST_LINES_SECONDS, STOP_SECONDS, Kept, Result
 from imclass.sagemaker.layout import Layout
 
 LOOK_AGAIN_SECONDS = 0.1
@@ -90,12 +90,6 @@ class JobHosts:
     def were_started(self) -> bool:
         """Whether there is or was a keeper of any of them."""
         return any(host.kept.was_started for host in self.all)
-
-    def start(self, orders: Sequence[Order], environments: Sequence[Mapping[str, str]]) -> None:
-        """Start those that were not started before a restart of the server."""
-        for host, order, environment in zip(self.all, orders, environments, strict=True):
-            if not host.kept.was_started:
-                host.kept.start(order, environment)
 
     def stop(self) -> None:
         """Ask all to end; asking twice does no harm."""

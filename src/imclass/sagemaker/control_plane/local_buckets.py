@@ -1,7 +1,8 @@
 """The server's own S3 as jobs use it: beside its requests, over the same store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from imclass.errors import UserError
@@ -33,13 +34,17 @@ class LocalBuckets(Buckets):
     def objects(self, prefix: Place) -> Iterator[S3Object]:
         if self.exists(prefix.bucket):
             for found in self._store.walk(prefix.bucket, prefix.key, after=""):
-                yield S3Object(found.key, Path(found.path))
+                yield S3Object(Place(prefix.bucket, found.key), partial(Path, found.path))
 
     def find(self, place: Place) -> S3Object | None:
         try:
-            return S3Object(place.key, self._store.path(place.bucket, place.key))
+            path = self._store.path(place.bucket, place.key)
         except S3Error:
             return None
+        return S3Object(place, lambda: path)
+
+    def files(self, objects: Sequence[S3Object]) -> list[Path]:
+        return [each.file for each in objects]
 
     @contextmanager
     def pending(self, place: Place) -> Iterator[ObjectWriter]:

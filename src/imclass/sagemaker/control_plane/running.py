@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -15,6 +16,7 @@ from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.application import Application
+from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
@@ -23,6 +25,7 @@ from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
+from imclass.sagemaker.control_plane.s3_elsewhere import S3Elsewhere
 from imclass.sagemaker.control_plane.secret import read_secret
 from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
 from imclass.sagemaker.control_plane.slots import Slots
@@ -33,6 +36,9 @@ from imclass.sagemaker.control_plane.tuning_runs import TuningPlaces, TuningRuns
 from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.store import Store
+
+if TYPE_CHECKING:
+    from imclass.sagemaker.control_plane.ray_runner import RayCluster, RayRunner
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,8 @@ def run(
     slots: int,
     access_key: str | None = None,
     secret_key_file: Path | None = None,
+    s3_endpoint: str | None = None,
+    ray: "RayCluster | None" = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, which is raised again; to be called in the main thread.
 
@@ -57,6 +65,8 @@ def run(
         region: of the ARNs.
         slots: how many jobs run at once.
         access_key, secret_key_file: requests must be signed with them; an address that others reach needs them.
+        s3_endpoint: URL of an S3 that is used instead of our own.
+        ray: the cluster that training jobs run on; without one they run here.
 
     Raises:
         UserError: the address cannot be had or is not protected, a file is wrong, or the folder is in use.
@@ -69,10 +79,11 @@ def run(
     with ExitStack() as stack:
         opened = stack.enter_context(listening_socket(address))
         state = stack.enter_context(opened_state(data))
-        store = Store(data / "s3")
-        buckets, logs = LocalBuckets(store), LogFolder(data / "logs")
+        buckets, s3 = opened_s3(data, s3_endpoint, verifier, region)
+        logs = LogFolder(data / "logs")
+        runner = None if ray is None else stack.enter_context(ray_runner(ray))
         places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
-        runs = TrainingRuns(places)
+        runs = TrainingRuns(places, runner)
         transforms = KeptRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
         compilations = KeptRuns(replace(places, folder=data / "compilation-jobs"), CompilationRun)
         stack.enter_context(closing(runs))
@@ -91,7 +102,7 @@ def run(
         stack.enter_context(closing(endpoints))
         plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning)
         runtime = Invocations(endpoints.router, state, account, verifier)
-        application = Application(plane, verifier, runtime, s3_application(store, verifier, region))
+        application = Application(plane, verifier, runtime, s3)
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -114,6 +125,37 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
             fix="Give --access-key and --secret-key-file.",
         )
     return AcceptAll()
+
+
+def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
+    """What runs jobs on a cluster, until the end of a block.
+
+    Raises:
+        UserError: Ray is not installed, or there is no such cluster.
+    """
+    from imclass.sagemaker.control_plane.ray_runner import RayRunner
+
+    return closing(RayRunner(cluster))
+
+
+def opened_s3(data: Path, endpoint: str | None, verifier: Verifier, region: str) -> tuple[Buckets, ASGIApp]:
+    """The buckets for jobs, and what answers requests of S3.
+
+    Raises:
+        UserError: the folder cannot be used, or the endpoint is no address.
+    """
+    if endpoint is None:
+        store = Store(data / "s3")
+        return LocalBuckets(store), s3_application(store, verifier, region)
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
+        raise UserError(
+            f"{endpoint!r} is no address of a server",
+            where="--s3-endpoint",
+            fix="Give one such as http://10.0.0.5:9000.",
+        )
+    from imclass.sagemaker.control_plane.remote_buckets import RemoteBuckets
+
+    return RemoteBuckets(endpoint, region, data / "cache"), S3Elsewhere(endpoint)
 
 
 def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:

@@ -32,28 +32,21 @@ class Call:
         return str(self.operation.name)
 
 
+class OutputValidator(ParamValidator):  # type: ignore[misc]  # botocore has no types
+    """botocore's validator, which takes no time over numbers that are times: documents are full of them."""
+
+    def _validate_timestamp(self, param: object, shape: Shape, errors: object, name: str) -> None:
+        if not isinstance(param, int | float):
+            super()._validate_timestamp(param, shape, errors, name)
+
+
+OUTPUT_VALIDATOR = OutputValidator()
+
+
 def check_output(values: Mapping[str, Any], shape: Shape | None) -> None:
     """Check that an answer is what clients expect; if not, it is a mistake of ours."""
     if shape is None:
         assert not values, f"{sorted(values)} of an answer that has no members"
         return
-    report = ParamValidator().validate(values, shape)
+    report = OUTPUT_VALIDATOR.validate(values, shape)
     assert not report.has_errors(), f"{shape.name}: {report.generate_report()}"
-    unknown = sorted(unknown_members(values, shape))
-    assert not unknown, f"{shape.name} has no members {unknown}"
-
-
-def unknown_members(value: Any, shape: Shape, where: str = "") -> list[str]:
-    """Paths of members that a shape does not have. The value is of the right type."""
-    if shape.type_name == "structure":
-        found = [f"{where}{name}" for name in value if name not in shape.members]
-        known = [(name, part, shape.members[name]) for name, part in value.items() if name in shape.members]
-    elif shape.type_name == "list":
-        found, known = [], [(str(number), part, shape.member) for number, part in enumerate(value)]
-    elif shape.type_name == "map":
-        found, known = [], [(name, part, shape.value) for name, part in value.items()]
-    else:
-        return []
-    for name, part, inner in known:
-        found += unknown_members(part, inner, f"{where}{name}.")
-    return found

@@ -33,7 +33,7 @@ def create_training_job(plane: Plane, request: Values) -> Values:
 
 def describe_training_job(plane: Plane, request: Values) -> Values:
     document = _document(plane, request["TrainingJobName"])
-    members = service_model("sagemaker").shape_for("DescribeTrainingJobResponse").members
+    members = service_model("sagemaker").operation_model("DescribeTrainingJob").output_shape.members
     return {name: value for name, value in document.items() if name in members} | {
         "TrainingJobStatus": document["status"],
         "EnableNetworkIsolation": document.get("EnableNetworkIsolation", False),

@@ -8,7 +8,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.buckets import Buckets, Place
 from imclass.sagemaker.control_plane.checkpoint_sync import CheckpointSync
 from imclass.sagemaker.control_plane.job_folder import job_environment, upload_folder
-from imclass.sagemaker.control_plane.job_hosts import JobHosts, LostError, host_name, loopback_addresses
+from imclass.sagemaker.control_plane.job_hosts import JobHosts, LostError, host_name
 from imclass.sagemaker.control_plane.job_input import write_input
 from imclass.sagemaker.control_plane.keeper import Order, Result
 from imclass.sagemaker.control_plane.log_files import LogFolder
-from imclass.sagemaker.control_plane.slots import Slots, slot_environment
+from imclass.sagemaker.control_plane.runner import LocalRunner, Location, Runner
+from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import Document, State
 from imclass.sagemaker.control_plane.training_documents import (
     ACTIVE,
@@ -73,12 +74,14 @@ class TrainingRun:
     """One job, from the queue to its end.
 
     Args:
+        runner: where its hosts run.
         closing: set when the server ends.
     """
 
-    def __init__(self, name: str, places: Places, closing: threading.Event) -> None:
+    def __init__(self, name: str, places: Places, runner: Runner, closing: threading.Event) -> None:
         self._name = name
         self._places = places
+        self._runner = runner
         self._closing = closing
         self._stopping = threading.Event()
         self._interrupted = threading.Event()
@@ -87,7 +90,7 @@ class TrainingRun:
     def stop(self) -> None:
         """Let the job end soon; the state says so already."""
         self._stopping.set()
-        self._places.slots.wake()
+        self._runner.wake()
 
     def interrupt(self) -> None:
         """Take its hosts from the job, which goes on later; the state says so already."""
@@ -122,38 +125,51 @@ class TrainingRun:
             return False
 
     @contextmanager
-    def _slots(self) -> Iterator[list[int] | None]:
+    def _slots(self) -> Iterator[Sequence[Location] | None]:
         """Wait for places; None when the job ends before it gets any. One that had places before a restart has them."""
-        slots, document = self._places.slots, self._document
-        taken: list[int] | None = document.get("slots")
+        runner, document = self._runner, self._document
+        taken: Sequence[Location] | None = document.get("slots")
         if taken is None:
             count = document["ResourceConfig"]["InstanceCount"]
-            if slots.must_wait(count):
+            if count > runner.most_hosts:  # the server had more of them when the job was created
+                raise UserError(
+                    f"the job needs {count} slots at once, and the server has {runner.most_hosts} since it was started "
+                    "again",
+                    fix=f"Start it with --slots {count} or more, and create the job again.",
+                )
+            if runner.must_wait(count):
                 self._advance("Pending")
             give_up_at = end_of_waiting(document)
-            taken = slots.take_several(
-                count, lambda: self._stopping.is_set() or self._closing.is_set() or time.time() > give_up_at
+            taken = runner.take(
+                self._name,
+                count,
+                lambda: self._stopping.is_set() or self._closing.is_set() or time.time() > give_up_at,
             )
+        if taken is None:
             self._check_closing()
+            yield None
+            return
+        with self._places.state.changing(KIND, self._name) as changed:
+            changed["slots"] = taken
         try:
-            if taken is not None:
-                with self._places.state.changing(KIND, self._name) as changed:
-                    changed["slots"] = taken
             yield taken
-        finally:
-            for slot in taken or ():
-                slots.give_back(slot)
+        except ServerStopsError:  # the job keeps them
+            raise
+        except BaseException:
+            runner.give_back(taken)
+            raise
+        runner.give_back(taken)
 
-    def _trained(self, slots: list[int]) -> Result:
+    def _trained(self, slots: Sequence[Location]) -> Result:
         """Start the hosts, as far as they were not started before, and wait for their end."""
         document = self._document
         hosts = self._hosts(document)
         if not hosts.were_started:
             self._advance("Downloading")
             shutil.rmtree(self._folder, ignore_errors=True)  # of an attempt that a restart has ended
-            addresses = loopback_addresses(len(hosts.all))
+            network = self._runner.network(slots)
             for host in hosts.all:
-                write_input(host, addresses, document, self._places.buckets)
+                write_input(host, network, document, self._places.buckets)
             with self._places.state.changing(KIND, self._name) as changed:
                 changed["logStream"] = f"{self._name}/{hosts.leader.name}-{int(time.time())}"
                 if changed["status"] != STOPPING:
@@ -161,17 +177,16 @@ class TrainingRun:
         self._start(hosts, slots)
         return self._wait(hosts)
 
-    def _start(self, hosts: JobHosts, slots: list[int]) -> None:
+    def _start(self, hosts: JobHosts, slots: Sequence[Location]) -> None:
+        """Start the hosts that were not started before a restart of the server."""
         document = self._document
         until = deadline(document)
-        orders = [Order("train", str(self._log_file(document, host.name)), until) for host in hosts.all]
-        environments = [
-            job_environment(
-                document, host.layout, self._places.account, slot_environment(slot, self._places.slots.count)
-            )
-            for host, slot in zip(hosts.all, slots, strict=True)
-        ]
-        hosts.start(orders, environments)
+        for host, slot in zip(hosts.all, slots, strict=True):
+            if not host.kept.was_started:
+                order = Order("train", str(self._log_file(document, host.name)), until)
+                share = self._runner.variables(slot)
+                environment = job_environment(document, host.layout, self._places.account, share)
+                self._runner.start(host, slot, order, environment)
 
     def _wait(self, hosts: JobHosts) -> Result:
         """Wait for the end of all hosts, and bring checkpoints to S3 meanwhile."""
@@ -269,10 +284,15 @@ class TrainingRun:
 
 
 class TrainingRuns:
-    """All jobs at work."""
+    """All jobs at work.
 
-    def __init__(self, places: Places) -> None:
+    Args:
+        runner: where their hosts run; on this machine, in the slots, by default.
+    """
+
+    def __init__(self, places: Places, runner: Runner | None = None) -> None:
         self._places = places
+        self._runner = runner or LocalRunner(places.slots)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[str, tuple[TrainingRun, threading.Thread]] = {}
@@ -280,11 +300,11 @@ class TrainingRuns:
     @property
     def most_hosts(self) -> int:
         """How many hosts a job can have."""
-        return self._places.slots.count
+        return self._runner.most_hosts
 
     def start(self, name: str) -> None:
         """Put a job that is in the state to work, or into the queue."""
-        run = TrainingRun(name, self._places, self._closing)
+        run = TrainingRun(name, self._places, self._runner, self._closing)
         thread = threading.Thread(target=self._work, args=(name, run), name=f"training-job {name}")
         with self._lock:
             self._running[name] = run, thread
@@ -313,8 +333,7 @@ class TrainingRuns:
         active.sort(key=lambda document: ("slots" not in document, document["CreationTime"]))
         self._remove_left_over({document["TrainingJobName"] for document in active})
         for document in active:
-            for slot in document.get("slots", ()):
-                self._places.slots.reclaim(slot)
+            self._runner.reclaim(document.get("slots", ()))
         for document in active:
             self.start(document["TrainingJobName"])
             if document["status"] == STOPPING:
@@ -332,7 +351,7 @@ class TrainingRuns:
     def close(self) -> None:
         """Leave the jobs to their keepers."""
         self._closing.set()
-        self._places.slots.wake()
+        self._runner.wake()
         with self._lock:
             threads = [thread for _, thread in self._running.values()]
         for thread in threads:
