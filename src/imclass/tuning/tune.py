@@ -186,7 +186,7 @@ class Tuning:
         """
         interrupted = [trial for trial in self._study.trials if not trial.has_ended]
         if interrupted:
-            log.info("Going on with %d interrupted trials", len(interrupted))
+            log.info("Going on with %d interrupted trial%s", len(interrupted), "s" if len(interrupted) > 1 else "")
         while True:
             self._collect()
             trials = self._study.trials
