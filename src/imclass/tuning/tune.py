@@ -301,12 +301,12 @@ class Tuning:
 def ended(running: Running) -> tuple[Trial, str]:
     """How a trial whose process has ended came to its end, and the reason if it failed."""
     curve, value = running.folder.curve, running.folder.value
-    trial = replace(running.trial, curve=curve)
-    status = running.process.returncode
-    if status == 0 or running.is_stopping:
-        if value is not None and running.folder.model.exists():
-            return replace(trial, status="Stopped" if running.is_stopping else "Completed", value=value), ""
+    trial, status = replace(running.trial, curve=curve), running.process.returncode
+    was_stopped = running.is_stopping and status != 0  # one that had come to its end all the same is complete
+    if status != 0 and not was_stopped:
+        how = f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
+        return replace(trial, status="Failed"), running.folder.failure or f"{how}; {running.folder.log} may tell why"
+    if value is None or not running.folder.model.exists():
         reason = "the objective is not a number" if curve else "it ended before its first epoch did"
         return replace(trial, status="Failed"), reason
-    how = f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
-    return replace(trial, status="Failed"), running.folder.failure or f"{how}; {running.folder.log} may tell why"
+    return replace(trial, status="Stopped" if was_stopped else "Completed", value=value), ""
