@@ -142,3 +142,7 @@ def test_a_curve_follows_a_log_that_grows(tmp_path: Path) -> None:
         rest.write(b"uracy=0.500000\n")
     assert curve.read(file) == (0.25, 0.5)
     assert curve.read(file) == (0.25, 0.5)
+    with LogWriter(tmp_path / "next.log") as log:
+        for epoch, value in ((1, "0.500000"), (2, "0.750000")):
+            log.write(f"Epoch[{epoch}] Validation-accuracy={value}".encode())
+    assert curve.read(tmp_path / "next.log") == (0.25, 0.5, 0.75)
