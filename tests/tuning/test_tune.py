@@ -125,10 +125,13 @@ def test_a_folder_with_results_is_refused(searched: tuple[Path, str], photos: Pa
     ended = run(*again, "--trials", 3, "--resume", "--objective", "validation:loss")
     assert ended.returncode == USER_ERROR
     assert "the study was begun with other settings: objective" in ended.stderr
-    before = (output / "trials.csv").read_text()
+    before, model = (output / "trials.csv").read_text(), (output / "model.tar.gz").read_bytes()
+    (output / "trials.csv").unlink()
+    (output / "model.tar.gz").unlink()
     ended = run(*again, "--trials", 3, "--resume")
     assert ended.returncode == 0, ended.stderr
     assert (output / "trials.csv").read_text() == before
+    assert (output / "model.tar.gz").read_bytes() == model
 
 
 def test_a_search_goes_on_after_a_kill(photos: Path, tmp_path: Path) -> None:
