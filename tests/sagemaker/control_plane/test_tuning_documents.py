@@ -10,6 +10,7 @@ from imclass.sagemaker.control_plane.metric_curves import MetricCurve
 from imclass.sagemaker.control_plane.tuning_documents import (
     best_summary,
     counters,
+    deleted_job,
     new_document,
     new_trial,
     not_improving,
@@ -66,6 +67,14 @@ def test_counters_and_the_best() -> None:
     assert best_summary(summaries[1:2], Objective()) is None
     assert not_improving(document) == 1
     assert not_improving(document_with(("Failed", None))) == 0
+
+
+def test_a_training_job_that_was_deleted_counts_as_failed() -> None:
+    document = document_with(("InProgress", None))
+    trial = document["trials"][0]
+    summary = summary_of(document, trial, deleted_job(trial["name"], ARN))
+    assert (summary["TrainingJobStatus"], summary["ObjectiveStatus"]) == ("Failed", "Failed")
+    assert summary["FailureReason"] == "The training job was deleted."
 
 
 def test_names_of_training_jobs() -> None:
