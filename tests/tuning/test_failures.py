@@ -37,7 +37,7 @@ def test_a_search_whose_trials_all_fail_says_why(tmp_path: Path) -> None:
     ended = run(*words, "--epochs", 1, "--output", tmp_path / "study")
     assert ended.returncode == USER_ERROR
     assert "5 trials have failed and none has succeeded; the last one:" in ended.stderr
-    assert "unreadable" in ended.stderr
+    assert "neither JPEG nor PNG" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert [row["status"] for row in table(tmp_path / "study")] == ["Failed"] * 5
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from imclass.tuning.axes import ChoiceAxis, NumberAxis, axis_around, axis_of
+from imclass.tuning.axes import ChoiceAxis, NumberAxis, axis_around, axis_of, axis_of_counts
 from imclass.tuning.page import Account, page
 from imclass.tuning.proposals import importances, propose
 from imclass.tuning.ranges import CategoricalRange, ContinuousRange, tunable_ranges
@@ -26,9 +26,12 @@ def labels(axis: NumberAxis | ChoiceAxis) -> list[str]:
 def test_ticks_are_round_and_within_the_axis() -> None:
     assert labels(NumberAxis(0.0, 1.0)) == ["0", "0.25", "0.5", "0.75", "1"]
     assert labels(NumberAxis(0.412, 0.431)) == ["0.415", "0.42", "0.425", "0.43"]
-    assert labels(NumberAxis(1e-6, 0.5, "Logarithmic")) == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1"]
+    assert labels(NumberAxis(1e-6, 0.5, "Logarithmic")) == ["1e-06", "0.0001", "0.01"]
+    assert labels(NumberAxis(1e-4, 0.5, "Logarithmic")) == ["0.0001", "0.001", "0.01", "0.1"]
     assert labels(NumberAxis(8, 64, "Logarithmic")) == ["10", "20", "50"]
     assert labels(NumberAxis(0.0, 0.999, "ReverseLogarithmic")) == ["0", "0.5", "0.9", "0.99", "0.999"]
+    assert labels(axis_of_counts(2)) == ["1", "2"]
+    assert labels(axis_of_counts(12)) == ["5", "10"]
     assert labels(ChoiceAxis(("sgd", "adam"))) == ["sgd", "adam"]
     for axis in (NumberAxis(-3.0, 7.0), NumberAxis(1e-9, 3e4, "Logarithmic"), axis_around([5.0])):
         assert all(-1e-9 <= tick.share <= 1 + 1e-9 for tick in axis.ticks())

@@ -90,7 +90,9 @@ def test_one_trial_in_three_goes_on_from_a_rung() -> None:
 
 
 def test_a_trial_is_complete_after_the_most_epochs() -> None:
-    assert successive_halving(ACCURACY, HyperbandEpochs(1, 3), running(0.1, 0.5, 0.9), [])
+    done = running(0.1, 0.5, 0.9)
+    assert successive_halving(ACCURACY, HyperbandEpochs(1, 3, cuts=True), done, [])
+    assert not successive_halving(ACCURACY, HyperbandEpochs(1, 3), done, [])
 
 
 @pytest.mark.parametrize("objective", [ACCURACY, LOSS])
@@ -113,4 +115,4 @@ def test_decisions_are_those_of_optuna(objective: Objective) -> None:
             assert stops == asked.should_prune()
         study.tell(asked, curve[-1])
         ours.append(Trial(number, {}, "Stopped", curve, curve[-1]))
-    assert {len(one.curve) for one in ours} == {1, 3, 9, 29} or len({len(one.curve) for one in ours}) > 2
+    assert len({len(one.curve) for one in ours}) > 2

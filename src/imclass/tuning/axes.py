@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from imclass.tuning.ranges import CategoricalRange, NumberRange, Range, Scale
 
 TICKS = 4
+"""Into so many parts or a few less an axis is divided."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class NumberAxis:
-    """From `low` to `high`, which differ."""
+    """From `low` to `high`, which differ.
+
+    Attributes:
+        counts: only whole numbers are marked, on a linear scale.
+    """
 
     low: float
     high: float
     scale: Scale = "Linear"
+    counts: bool = False
 
     def share(self, value: float) -> float:
         """The place of a value, from 0 to 1."""
@@ -46,13 +52,15 @@ class NumberAxis:
         rough = (self.high - self.low) / TICKS
         unit = 10.0 ** math.floor(math.log10(rough))
         step = min(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= rough * (1 - 1e-9))
+        step = max(step, 1.0) if self.counts else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
     def _powers(self) -> list[float]:
-        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        powers = [10.0**exponent for exponent in exponents]
-        factors: tuple[int, ...] = (1,) if len(powers) > TICKS else (1, 2, 5)
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        stride = math.ceil((last - first) / (TICKS + 1))
+        powers = [10.0**exponent for exponent in range(first, last + 1) if exponent % stride == 0]
+        factors: tuple[int, ...] = (1,) if len(powers) > TICKS or stride > 1 else (1, 2, 5)
         values = [factor * power for power in powers for factor in factors]
         return [value for value in values if self.low <= value <= self.high]
 
@@ -88,6 +96,12 @@ def axis_around(values: Sequence[float]) -> NumberAxis:
     low, high = min(values), max(values)
     margin = (high - low) * 0.05 or abs(low) * 0.05 or 0.5
     return NumberAxis(low - margin, high + margin)
+
+
+def axis_of_counts(most: int) -> NumberAxis:
+    """An axis for the numbers from 1 to `most`."""
+    margin = 0.5 + most * 0.02
+    return NumberAxis(1 - margin, most + margin, counts=True)
 
 
 def place_on(axis: NumberAxis | ChoiceAxis, one: Range, text: str) -> float:

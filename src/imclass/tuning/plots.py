@@ -4,15 +4,15 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from imclass.tuning.axes import ChoiceAxis, NumberAxis, axis_around, axis_of, place_on
+from imclass.tuning.axes import ChoiceAxis, NumberAxis, axis_around, axis_of, axis_of_counts, place_on
 from imclass.tuning.objective import Objective
 from imclass.tuning.ranges import Range
 from imclass.tuning.trials import Trial
 from imclass.tuning.words import shown
 
-WIDE, NARROW = 720, 340
+WIDE, NARROW = 500, 340
 HEIGHT = 260
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 42
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 42
 
 Axis = NumberAxis | ChoiceAxis
 
@@ -66,7 +66,7 @@ class Plot:
 def history(trials: Sequence[Trial], objective: Objective) -> str:
     """The value of each trial, and the best so far."""
     measured = [trial for trial in trials if trial.value is not None]
-    x = axis_around([0.5, len(trials) + 0.5])
+    x = axis_of_counts(len(trials))
     y = axis_around([trial.value for trial in measured if trial.value is not None])
     plot = Plot("Value of each trial", x, y, "trial", objective.metric)
     steps: list[tuple[float, float]] = []
@@ -90,7 +90,7 @@ def curves(trials: Sequence[Trial], best: Trial, objective: Objective) -> str:
     """The objective of all trials after each epoch; the best trial's is drawn last."""
     drawn = [trial for trial in trials if any(math.isfinite(value) for value in trial.curve)]
     drawn.sort(key=lambda trial: trial.number == best.number)
-    x = axis_around([0.9, max(len(trial.curve) for trial in drawn)])
+    x = axis_of_counts(max(len(trial.curve) for trial in drawn))
     y = axis_around([value for trial in drawn for value in trial.curve if math.isfinite(value)])
     plot = Plot("Course of each trial", x, y, "epoch", objective.metric)
     for trial in drawn:

@@ -25,10 +25,12 @@ class HyperbandEpochs:
     Attributes:
         least: epochs that every trial runs.
         most: epochs after which a trial is complete.
+        cuts: trials would go on beyond that, and have to be stopped there.
     """
 
     least: int
     most: int
+    cuts: bool = False
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,10 @@ def successive_halving(
 ) -> bool:
     """Whether a trial that has come to a rung is not among the best third of those of its bracket that have been there.
 
-    A trial that has run all epochs is stopped too: it is complete.
+    A trial that has run all epochs is complete: it is stopped if it would go on.
     """
     if len(trial.curve) >= epochs.most:
-        return True
+        return epochs.cuts
     bracket = bracket_of(trial.number, epochs)
     rivals = [other for other in others if bracket_of(other.number, epochs) == bracket]
     for rung in rungs(bracket, epochs):

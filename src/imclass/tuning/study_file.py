@@ -6,7 +6,9 @@ in the file as running or as it ended.
 
 import json
 import math
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,15 +51,14 @@ class StudyFile:
 
     def __init__(self, path: Path, search: Search, fixed: Mapping[str, Any]) -> None:
         self._search = search
-        try:
-            self._study = optuna.create_study(
-                storage=f"sqlite:///{path}",
-                study_name=NAME,
-                direction=search.objective.optuna_direction,
-                load_if_exists=True,
-            )
-        except optuna.exceptions.StorageInternalError as error:
-            raise UserError("the study cannot be read; it may be damaged", where=str(path)) from error
+        if path.exists():
+            _check_intact(path)
+        self._study = optuna.create_study(
+            storage=f"sqlite:///{path}",
+            study_name=NAME,
+            direction=search.objective.optuna_direction,
+            load_if_exists=True,
+        )
         asked = json.loads(json.dumps({"search": _written(search), "fixed": dict(fixed)}))
         _check_same(self._study.user_attrs, asked, path)
         for name, value in asked.items():
@@ -115,6 +116,16 @@ class StudyFile:
 
 def _written(search: Search) -> dict[str, Any]:
     return asdict(search) | {"ranges": to_parameter_ranges(search.ranges)}
+
+
+def _check_intact(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            found = database.execute("PRAGMA quick_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise UserError(f"the study cannot be read: {found}", where=str(path), fix="Begin another one.")
 
 
 def _check_same(held: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:

@@ -2,11 +2,7 @@
 
 import fcntl
 import logging
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +18,7 @@ from imclass.pending_file import PendingFile, remove_left_over
 from imclass.tuning.places import Place
 from imclass.tuning.proposals import propose
 from imclass.tuning.results import write_results
+from imclass.tuning.running import STOP_SECONDS, Running
 from imclass.tuning.search import Search
 from imclass.tuning.stopping import should_stop
 from imclass.tuning.study_file import StudyFile
@@ -34,9 +31,7 @@ log = logging.getLogger(__name__)
 STUDY = "study.sqlite"
 LOCK = "study.lock"
 MODEL = "model.tar.gz"
-LOOK_AGAIN_SECONDS = 0.2
-STOP_SECONDS = 120.0
-"""From SIGTERM to SIGKILL: for the step in hand, a checkpoint and a model."""
+LOOK_AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -139,24 +134,6 @@ def study_folder(output: Path, *, resume: bool) -> Iterator[None]:
         yield
 
 
-@dataclass
-class Running:
-    """A trial at work.
-
-    Attributes:
-        judged: epochs after which its fate was considered.
-        is_stopping: it was asked to end.
-    """
-
-    trial: Trial
-    folder: TrialFolder
-    place: Place
-    process: subprocess.Popen[bytes]
-    began: float
-    judged: int = 0
-    is_stopping: bool = False
-
-
 class Tuning:
     """A search at work; its processes end with the `with` block."""
 
@@ -174,6 +151,7 @@ class Tuning:
         self._output = output
         self._study = study
         self._running: list[Running] = []
+        self._kept: int | None = None  # the trial whose model is in the folder of the study
 
     def __enter__(self) -> "Tuning":
         return self
@@ -186,7 +164,8 @@ class Tuning:
         """
         interrupted = [trial for trial in self._study.trials if not trial.has_ended]
         if interrupted:
-            log.info("Going on with %d interrupted trials", len(interrupted))
+            log.info("Going on with %d interrupted trial%s", len(interrupted), "s" if len(interrupted) > 1 else "")
+        self._write()  # a killed search may not have come to this
         while True:
             self._collect()
             trials = self._study.trials
@@ -214,16 +193,7 @@ class Tuning:
         values = {**with_recipe(self._hyperparameters), **trial.values}
         values[TUNING_OBJECTIVE] = self._search.objective.metric  # training reports NaN instead of failing on it
         folder.write_order(Order({**self._options, "hyperparameters": values}, place.cores))
-        with folder.log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "imclass.tuning.trial_process", str(folder.path), str(os.getpid())],
-                env={**os.environ, **place.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
-        self._running.append(Running(trial, folder, place, process, time.monotonic()))
+        self._running.append(Running.start(trial, folder, place))
         log.info("Trial %d of %d begins: %s", trial.number + 1, self._search.trials, shown(trial.values))
 
     def _stop_poor_ones(self) -> None:
@@ -233,29 +203,28 @@ class Tuning:
             trial = trials[running.trial.number]
             if not running.is_stopping and should_stop(self._search, trial, trials, running.judged):
                 log.info("Trial %d is stopped after epoch %d", trial.number + 1, len(trial.curve))
-                running.process.send_signal(signal.SIGTERM)
-                running.is_stopping = True
+                running.stop()
             running.judged = len(trial.curve)
 
     def _collect(self) -> None:
         """Write down the trials whose processes have ended."""
-        for running in [running for running in self._running if running.process.poll() is not None]:
+        for running in [running for running in self._running if running.has_ended]:
             self._running.remove(running)
-            trial, reason = ended(running)
-            seconds = time.monotonic() - running.began
+            (trial, reason), seconds = running.outcome(), running.seconds
             facts = {"seconds": round(seconds, 3), "reason": reason}
             self._study.end(trial, facts)
             running.folder.remove_checkpoints()
             self._tell(trial, seconds, reason)
-            self._write(trial)
+            self._write()
 
-    def _write(self, trial: Trial) -> None:
+    def _write(self) -> None:
         """Keep what is in the folder of the study in step with the trials."""
         trials = self._study.trials
         best = best_trial(trials, self._search.objective)
-        if best is not None and best.number == trial.number:
+        if best is not None and best.number != self._kept:
             with self._folder(best).model.open("rb") as source, PendingFile(self._output / MODEL) as target:
                 shutil.copyfileobj(source, target.stream)
+            self._kept = best.number
         facts = [self._study.facts(each.number) for each in trials]
         write_results(self._output, self._search, trials, facts, with_recipe(self._hyperparameters))
 
@@ -271,10 +240,11 @@ class Tuning:
         )  # fmt: skip
 
     def _hopeless(self, trials: Sequence[Trial]) -> UserError:
-        last = trials[-1]
+        failed = [trial for trial in trials if trial.status == "Failed"]
+        last = failed[-1]
         reason = self._study.facts(last.number).get("reason", "")
         return UserError(
-            f"{len(trials)} trials have failed and none has succeeded; the last one:\n{reason}",
+            f"{len(failed)} trials have failed and none has succeeded; the last one:\n{reason}",
             where=str(self._folder(last).path),
         )
 
@@ -287,26 +257,7 @@ class Tuning:
     ) -> None:
         """End what still runs; it stays in the study as running, so that it goes on when the study does."""
         for running in self._running:
-            if running.process.poll() is None:
-                running.process.terminate()
+            running.stop()
         deadline = time.monotonic() + STOP_SECONDS
         for running in self._running:
-            try:
-                running.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                running.process.kill()
-                running.process.wait()
-
-
-def ended(running: Running) -> tuple[Trial, str]:
-    """How a trial whose process has ended came to its end, and the reason if it failed."""
-    curve, value = running.folder.curve, running.folder.value
-    trial = replace(running.trial, curve=curve)
-    status = running.process.returncode
-    if status == 0 or running.is_stopping:
-        if value is not None and running.folder.model.exists():
-            return replace(trial, status="Stopped" if running.is_stopping else "Completed", value=value), ""
-        reason = "the objective is not a number" if curve else "it ended before its first epoch did"
-        return replace(trial, status="Failed"), reason
-    how = f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
-    return replace(trial, status="Failed"), running.folder.failure or f"{how}; {running.folder.log} may tell why"
+            running.wait(deadline)

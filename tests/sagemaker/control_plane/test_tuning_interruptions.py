@@ -91,7 +91,7 @@ def test_a_stopped_tuning_job_stops_its_training_jobs(tmp_path: Path) -> None:
 def test_early_stopping_ends_what_is_worse_than_the_median(tmp_path: Path) -> None:
     write_bucket(tmp_path)
     ranges = {"CategoricalParameterRanges": [{"Name": "learning_rate", "Values": ["0.05", "1e-09"]}]}
-    static = {**STATIC, "mini_batch_size": "12", "epochs": "12"}
+    static = {**STATIC, "mini_batch_size": "12", "epochs": "6"}
     stops_early = {"TrainingJobEarlyStoppingType": "Auto"}
     with control_plane(tmp_path, "--slots", "1") as server:
         sagemaker = server.client("sagemaker")

@@ -80,8 +80,8 @@ def several(name: str, definitions: Mapping[str, Mapping[str, Any]], most: int) 
 
 
 def failing(name: str) -> dict[str, Any]:
-    """A request whose training jobs all fail: there are fewer classes than labels."""
-    return tuning_job(name, static={**STATIC, "num_classes": "2"}, most=20)
+    """A request whose training jobs all fail: there is no network of this depth."""
+    return tuning_job(name, static={**STATIC, "num_layers": "13"}, most=20)
 
 
 def wait_until(sagemaker: Any, name: str, is_reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

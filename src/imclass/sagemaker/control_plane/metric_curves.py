@@ -6,6 +6,8 @@ from pathlib import Path
 from imclass.sagemaker.control_plane.log_files import read_events
 from imclass.sagemaker.control_plane.training_documents import METRICS
 
+EPOCH = re.compile(r"Epoch\[(\d+)\]")
+
 
 class MetricCurve:
     """The values of a metric so far, one an epoch.
@@ -16,14 +18,22 @@ class MetricCurve:
 
     def __init__(self, metric: str) -> None:
         self._expression = re.compile(METRICS[metric])
+        self._file: Path | None = None
         self._end = 0
-        self._values: list[float] = []
+        self._values: dict[int, float] = {}
 
     def read(self, log_file: Path) -> tuple[float, ...]:
-        """Look at what the log says since the last time; always the same log."""
+        """Look at what the log says since the last time.
+
+        Args:
+            log_file: of the job; a job that goes on after an interruption has another one, with later epochs.
+        """
+        if log_file != self._file:
+            self._file, self._end = log_file, 0
         if log_file.exists():
             for event in read_events(log_file, self._end):
                 self._end = event.end
-                if found := self._expression.search(event.message):
-                    self._values.append(float(found[1]))
-        return tuple(self._values)
+                found, epoch = self._expression.search(event.message), EPOCH.search(event.message)
+                if found and epoch:
+                    self._values[int(epoch[1])] = float(found[1])
+        return tuple(self._values[epoch] for epoch in sorted(self._values))

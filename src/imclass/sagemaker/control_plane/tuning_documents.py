@@ -114,6 +114,17 @@ def resources(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**newer, **first}.items() if name in members}
 
 
+def deleted_job(name: str, arn: str) -> Document:
+    """What stands for a training job that was deleted before it was known how it had ended."""
+    return {
+        "TrainingJobName": name,
+        "TrainingJobArn": arn,
+        "CreationTime": time.time(),
+        "status": "Failed",
+        "FailureReason": "The training job was deleted.",
+    }
+
+
 def summary_of(document: Mapping[str, Any], trial: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
     """What List tells of a trial.
 

@@ -90,8 +90,9 @@ def _epochs(config: Mapping[str, Any], definition: Mapping[str, Any]) -> Hyperba
         raise HyperparameterError(
             "Hyperband needs HyperbandStrategyConfig.MaxResource, or epochs among the static ones"
         )
-    most = asked.get("MaxResource") or parse({"epochs": static["epochs"]}).epochs
-    return HyperbandEpochs(asked.get("MinResource", 1), most)
+    epochs = parse({name: value for name, value in static.items() if name == "epochs"}).epochs
+    most = asked.get("MaxResource", epochs)
+    return HyperbandEpochs(asked.get("MinResource", 1), most, cuts=epochs > most)
 
 
 def _without_empty(ranges: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from imclass.sagemaker.control_plane.tuning_documents import (
     ACTIVE,
     KIND,
     STOPPING,
+    deleted_job,
     end,
     new_trial,
     not_improving,
@@ -131,8 +132,10 @@ class TuningRun:
         for number, trial in enumerate(self._document["trials"]):
             if "summary" in trial:
                 continue
-            job = self._job(trial["name"])
-            if job is None or job["status"] in ACTIVE_TRAINING:
+            job = self._job(trial["name"]) or deleted_job(
+                trial["name"], self._places.account.arn(TRAINING, trial["name"])
+            )
+            if job["status"] in ACTIVE_TRAINING:
                 continue
             curve = self._curve(job)
             with self._places.state.changing(KIND, self._name) as document:
