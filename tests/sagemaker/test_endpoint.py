@@ -126,3 +126,11 @@ def test_the_arguments_of_the_server() -> None:
         "--class-names",
         "/opt/ml/my names",
     ]
+
+
+def test_a_compiled_model_is_named_by_its_graph(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.model.mkdir()
+    assert serve_arguments(layout, {})[0] == str(layout.model)
+    (layout.model / "compiled.xml").touch()
+    assert serve_arguments(layout, {})[0] == str(layout.model / "compiled.xml")

@@ -42,7 +42,7 @@ class LostError(Exception):
 
 
 class KeptRun(ABC):
-    """One job, from the queue to its end.
+    """One job, from the queue to its end. Its document in the state has its name, and `logStream`.
 
     Args:
         name: of the job, which is in the state.
@@ -55,8 +55,6 @@ class KeptRun(ABC):
         command: what the keeper runs, as `contained` knows it.
         log_group: of its log.
         active: the statuses of jobs that have not ended; the last says that the job is to end.
-
-    The document of a job has its name, and `logStream`.
     """
 
     kind: ClassVar[str]
