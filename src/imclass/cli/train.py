@@ -253,7 +253,7 @@ def command(
 
 
 def make_report(output: Path, device: str, threads: int, *, quiet: bool) -> Path | None:
-    """The report of a run that is over; None, and a warning, where it cannot be made: the model is there all the same."""
+    """The report of a run that is over; None, and a warning, where it cannot be made: the model is there."""
     from imclass.errors import UserError
     from imclass.reports import report_run
 

@@ -17,7 +17,7 @@ from imclass.reports.numbers.thresholds import WANTED, Selection, Threshold, sel
 from imclass.reports.subject import Subject
 from imclass.training.answers import Answers
 
-CONFUSIONS = 30
+CONFUSIONS = 20
 WRONG_SHOWN, UNCERTAIN_SHOWN = 24, 12
 TOP = 5
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from imclass.data import Source
 from imclass.errors import ImageError
 from imclass.images import decode, dimensions
-from imclass.inference import Predictor
+from imclass.inference import ActivationMap, Predictor
 from imclass.inference.serving.overlay import draw
 
 LONGEST_SIDE = 144
 """Pixels of a picture's longer side."""
 
 QUALITY = 82
+FRAME = (235, 235, 235)
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Album:
         overlay = draw(found.on_image((width, height)), found.largest)
         opacity = overlay[:, :, 3:].astype(np.float32) / 255 * 0.75
         dimmed = pixels * 0.55
-        lit = dimmed * (1 - opacity) + overlay[:, :, 2::-1] * opacity
-        return _picture(np.clip(lit, 0, 255).astype(np.uint8), words)
+        lit = np.clip(dimmed * (1 - opacity) + overlay[:, :, 2::-1] * opacity, 0, 255).astype(np.uint8)
+        return _picture(_framed(lit, found), words)
 
 
 def _thumbnail(data: bytes) -> NDArray[np.uint8]:
@@ -87,6 +88,17 @@ def _thumbnail(data: bytes) -> NDArray[np.uint8]:
     pixels = decode(data, 3, at_least=(size[1], size[0]))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def _framed(pixels: NDArray[np.uint8], found: ActivationMap) -> NDArray[np.uint8]:
+    """With a frame around the part that the network saw, where it did not see all."""
+    image, seen = found.placement.image, found.seen
+    if seen.width * seen.height > 0.98 * image.width * image.height:
+        return pixels
+    scale = pixels.shape[1] / image.width, pixels.shape[0] / image.height
+    first = round(seen.left * scale[0]), round(seen.top * scale[1])
+    last = round((seen.left + seen.width) * scale[0]) - 1, round((seen.top + seen.height) * scale[1]) - 1
+    return np.asarray(cv2.rectangle(pixels, first, last, FRAME, 1), np.uint8)
 
 
 def _picture(pixels: NDArray[np.uint8], words: str) -> Picture:

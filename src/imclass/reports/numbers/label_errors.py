@@ -1,9 +1,13 @@
 """Labels that are probably wrong, by confident learning.
 
 C. G. Northcutt, L. Jiang, I. L. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (Journal of
-Artificial Intelligence Research 70, 2021). A class counts as confidently present in an image when its probability is at
-least the mean probability that the class has in the images labelled with it. An image in which another class than its
-label is confidently present is suspected.
+Artificial Intelligence Research 70, 2021), with pruning by noise rate:
+
+1. A class is confidently there in an image when its probability is at least the mean probability that the class has in
+   the images labelled with it. Of several the likeliest counts.
+2. The images of a label in which its own class is confidently there, and those in which each other class is, tell the
+   share of that label's images that belong to another class, also of the images in which no class is confidently there.
+3. So many images of the label are suspected, those in which the other class leads the label's by most.
 
 The method asks for probabilities of a network that did not see the label: of held-out images, or from cross-validation.
 """
@@ -22,7 +26,7 @@ class Suspects:
 
     Attributes:
         rows: (M,) int64 places among the images looked at.
-        suggestions: (M,) int64, the class that is confidently there instead.
+        suggestions: (M,) int64, the likeliest class.
         margins: (M,) float64, -1 to 0: probability of the label less that of the suggestion.
     """
 
@@ -50,15 +54,31 @@ def confident_classes(judged: Judged) -> NDArray[np.int64]:
     return np.where(present.any(axis=1), likeliest, -1)
 
 
-def suspects(judged: Judged) -> Suspects:
-    """Find images in which another class is confidently there than their label, and likelier than it.
-
-    They are in the order of their margin, the largest contradiction first.
-    """
+def estimated_errors(judged: Judged) -> NDArray[np.int64]:
+    """How many images with a label (row) are of another class (column): (K, K) int64, the paper's calibrated joint."""
     confident = confident_classes(judged)
-    # Where the label is the likeliest class, it is believed although its probability is below its class's mean.
-    contradicted = (confident >= 0) & (judged.answers != judged.labels) & (confident != judged.labels)
-    rows = np.flatnonzero(contradicted)
-    margins = judged.label_probability[rows] - judged.probabilities[rows, confident[rows]]
+    is_sure = confident >= 0
+    classes = judged.num_classes
+    cells = judged.labels[is_sure] * classes + confident[is_sure]
+    joint = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    images = np.bincount(judged.labels, minlength=classes)[:, np.newaxis]
+    estimated = np.round(joint * images / np.maximum(joint.sum(axis=1, keepdims=True), 1)).astype(np.int64)
+    np.fill_diagonal(estimated, 0)
+    return estimated
+
+
+def suspects(judged: Judged) -> Suspects:
+    """Find the images whose label is probably wrong.
+
+    Where the label is the likeliest class it is believed, however many errors are estimated.
+    """
+    chosen = np.zeros(len(judged.labels), np.bool_)
+    estimated = estimated_errors(judged)
+    for label, other in np.argwhere(estimated):
+        rows = np.flatnonzero(judged.labels == label)
+        leads = judged.probabilities[rows, other] - judged.probabilities[rows, label]
+        chosen[rows[np.argsort(-leads, kind="stable")[: estimated[label, other]]]] = True
+    rows = np.flatnonzero(chosen & ~judged.is_right)
+    margins = judged.label_probability[rows] - judged.confidence[rows]
     order = np.argsort(margins, kind="stable")
-    return Suspects(rows[order], confident[rows][order], margins[order])
+    return Suspects(rows[order], judged.answers[rows][order], margins[order])
