@@ -12,6 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 COMMANDS = (
     "train",
     "evaluate",
+    "report",
     "predict",
     "transform",
     "serve",

@@ -52,6 +52,17 @@ def command(
             rich_help_panel="Running",
         ),
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=100,
+            help="Look for wrong labels of the training images by cross-validation, which trains N networks on parts "
+            "of them; 0 takes the answers of the run's own model.",
+            rich_help_panel="Running",
+        ),
+    ] = 0,
     class_names: ClassNames = None,
     image_shape: ImageShape = None,
     image_root: ImageRoot = None,
@@ -75,6 +86,8 @@ def command(
     """
     attributes = attribute_pair(attribute_names)
     shape, names = shape_triple(image_shape), class_name_list(class_names)
+    if folds == 1:
+        raise typer.BadParameter("--folds must be 0, or 2 or more: the images of a fold are judged by the others")
     if source is None:
         of_source = {
             "--output": output,
@@ -87,6 +100,8 @@ def command(
         unused = [option for option, value in of_source.items() if value is not None]
         if unused:
             raise typer.BadParameter(f"{', '.join(unused)} belongs to the report of a model on SOURCE")
+    elif folds:
+        raise typer.BadParameter("--folds belongs to the report of a run, whose training images are known")
     elif output is None:
         raise typer.BadParameter("give --output DIR, the folder for the report of a model on SOURCE")
 
@@ -94,7 +109,7 @@ def command(
 
     with messages.warnings_on_stderr():
         if source is None:
-            page = report_run(Path(run_or_model), device=device, threads=threads, quiet=quiet)
+            page = report_run(Path(run_or_model), folds=folds, device=device, threads=threads, quiet=quiet)
         else:
             assert output is not None, "looked at above"
             page = report_model(

@@ -44,7 +44,7 @@ def content_of(subject: Subject, findings: Findings, galleries: Galleries) -> di
         "has_training_images": bool(findings.classes) and findings.classes[0].training_images is not None,
         "precision_recall": precision_recall_chart(findings),
         "galleries": galleries,
-        "training_probabilities": _IN_SAMPLE,
+        "training_probabilities": _cross_validated(subject.folds) if subject.folds else _IN_SAMPLE,
         "shared": findings.shared,
         "calibration": findings.calibration,
         "reliability": reliability_chart(findings, calibrated=False),
@@ -60,8 +60,16 @@ def content_of(subject: Subject, findings: Findings, galleries: Galleries) -> di
 
 _IN_SAMPLE = (
     "The network was trained on these images with these labels, so it may have learnt wrong ones by heart: what is "
-    "listed is worth a look, and more may be wrong."
+    "listed is worth a look, and more may be wrong. imclass report RUN --folds 4 judges each image by a network that "
+    "has not seen it."
 )
+
+
+def _cross_validated(folds: int) -> str:
+    return (
+        f"Cross-validated: {folds} networks were trained, and each image was judged by the one that was not trained on "
+        "it, as the method asks."
+    )
 
 
 def _subtitle(subject: Subject, findings: Findings) -> str:

@@ -13,19 +13,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data import Source, Subset
-from imclass.errors import DataError
-from imclass.hyperparameters import Hyperparameters
-from imclass.reports.subject import Computing
+from imclass.data import Source, Subset, local_path
+from imclass.errors import DataError, UserError
+from imclass.hyperparameters import Hyperparameters, parse
+from imclass.reports.subject import Computing, Subject
 from imclass.training.answers import FILE, Answers, joined, read_answers
 from imclass.training.console import Console
 from imclass.training.job import Job
 from imclass.training.process_group import Processes
 from imclass.training.run import run
+from imclass.training.settling import find_weights
 
 log = logging.getLogger(__name__)
 
 LEAST_FOLDS = 2
+
+
+def cross_validated(subject: Subject, folds: int) -> Subject:
+    """A run whose training images are judged by networks that have not seen them.
+
+    Args:
+        subject: of a run.
+        folds: `LEAST_FOLDS` or more.
+
+    Raises:
+        UserError: the run cannot be done again on parts of its images.
+    """
+    record, train = subject.record, subject.train
+    if record is None or train is None or subject.train_answers is None:
+        reason = " ".join(subject.notes) or "its training images are not known"
+        raise UserError(f"cross-validation is not possible: {reason}", where=subject.name)
+    if record.data.model is not None or "model" in record.data.channels:
+        raise UserError(
+            "cross-validation is not possible: the run went on from another model, which may have seen all labels",
+            where=subject.name,
+            fix="Leave --folds out.",
+        )
+    settings = parse(dict(record.hyperparameters), fine_tuning=True)
+    pretrained = find_weights(settings, local_path(record.data.pretrained) if record.data.pretrained else None)
+    answers = cross_validated_answers(train, settings, pretrained, folds, subject.computing)
+    return replace(subject, train_answers=answers, folds=folds)
 
 
 def cross_validated_answers(

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from imclass.reports.cross_validation import cross_validated
 from imclass.reports.making import PAGE, make_report
 from imclass.reports.subject import Computing, Subject, answers_to, open_run
 from imclass.training.evaluation import open_model_and_images
 
 
-def report_run(output: str | Path, *, device: str = "auto", threads: int = 0, quiet: bool = False) -> Path:
+def report_run(
+    output: str | Path, *, folds: int = 0, device: str = "auto", threads: int = 0, quiet: bool = False
+) -> Path:
     """Make the report of a run.
 
     Args:
         output: its folder, which gets `report.html` and a folder `report`.
+        folds: look for label errors in the training images by cross-validation, which trains so many networks; 0 takes
+            the answers of the model itself.
         device: auto, cpu, cuda or cuda:N.
         threads: that decode; 0 is one a core.
         quiet: do not show what is fetched.
@@ -21,10 +26,11 @@ def report_run(output: str | Path, *, device: str = "auto", threads: int = 0, qu
         The path of the page.
 
     Raises:
-        UserError: the folder holds no run, or a file of it is damaged.
+        UserError: the folder holds no run, a file of it is damaged, or it cannot be cross-validated.
     """
     folder = Path(output)
-    make_report(open_run(folder, Computing.on(device, threads), quiet=quiet), folder)
+    subject = open_run(folder, Computing.on(device, threads), quiet=quiet)
+    make_report(cross_validated(subject, folds) if folds else subject, folder)
     return folder / PAGE
 
 

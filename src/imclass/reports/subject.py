@@ -57,7 +57,8 @@ class Subject:
         answers: to the validation images.
         validation: those images; None where they cannot be had any more.
         train: the training images, likewise.
-        train_answers: the model's own answers to them; None where they were not worked out.
+        train_answers: answers to them; None where they were not worked out.
+        folds: of the cross-validation that gave those answers; 0 where they are the model's own.
         history: the epochs, as in metrics.jsonl; empty for a model without its run.
         record: of the run, if there is one.
         notes: what the report leaves out, and why.
@@ -71,6 +72,7 @@ class Subject:
     validation: Source | None
     train: Source | None = None
     train_answers: Answers | None = None
+    folds: int = 0
     history: list[Metrics] = field(default_factory=list)
     record: RunRecord | None = None
     notes: tuple[str, ...] = ()

@@ -62,7 +62,8 @@ def estimated_errors(judged: Judged) -> NDArray[np.int64]:
     cells = judged.labels[is_sure] * classes + confident[is_sure]
     joint = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
     images = np.bincount(judged.labels, minlength=classes)[:, np.newaxis]
-    estimated = np.round(joint * images / np.maximum(joint.sum(axis=1, keepdims=True), 1)).astype(np.int64)
+    shares = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1)
+    estimated: NDArray[np.int64] = np.round(shares * images).astype(np.int64)
     np.fill_diagonal(estimated, 0)
     return estimated
 
