@@ -19,13 +19,14 @@ from tests.inference.serving.parts import JPEG, Workbench, encoded
 TEMPERATURE = 2.5
 
 
-def opener(*, is_calibrated: bool) -> Opener:
+def opener(decoder: Decoder, *, is_calibrated: bool) -> Opener:
     computing = Computing(torch.device("cpu"), calibrated=is_calibrated)
-    return Opener(computing, Decoder(1, 10_000), Limits(), Metrics())
+    return Opener(computing, decoder, Limits(), Metrics())
 
 
 async def probabilities(workbench: Workbench, model: Path, *, is_calibrated: bool) -> np.ndarray:
-    service = opener(is_calibrated=is_calibrated).open("model", model)
+    workbench.decoder = Decoder(1, 10_000)
+    service = opener(workbench.decoder, is_calibrated=is_calibrated).open("model", model)
     async with workbench.client(service) as client:
         answer: httpx.Response = await client.post("/invocations", content=encoded(), headers=JPEG)
         described = (await client.get("/model")).json()
@@ -49,4 +50,4 @@ async def test_the_temperature_is_used_only_when_asked(
 
 def test_a_model_without_a_temperature_is_refused(save_model: SaveModel) -> None:
     with pytest.raises(UserError, match="has no temperature"):
-        opener(is_calibrated=True).open("model", save_model())
+        opener(Decoder(1, 10_000), is_calibrated=True).open("model", save_model())
