@@ -20,7 +20,8 @@ BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0
 """Bounds of a temperature. Where every answer is right, the likeliest one would be 0."""
 
-_STEPS = 60  # halvings of the interval: more than float64 can tell apart
+_MOST_STEPS = 100
+_PRECISION = 1e-9  # relative, of a temperature
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -69,22 +70,28 @@ def reliability(confidence: Floats, is_right: NDArray[np.bool_], bins: int = BIN
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.float32], *, multi_label: bool) -> float:
     """The temperature under which the labels are likeliest.
 
-    The log-likelihood is concave in 1 / T, so the place where its slope is 0 is found by halving an interval; no start
-    and no step size are needed.
+    The log-likelihood is concave in 1 / T: Newton's steps find its top, and where one would leave the interval in which
+    the top must be, the interval is halved.
 
     Args:
-        logits: (N, K), N above 0, of images that the network was not trained on.
+        logits: (N, K), N above 0, finite, of images that the network was not trained on.
         labels: (N, 1) class numbers; or (N, K) of 0 and 1 when multi-label.
 
     Returns:
         Between `COLDEST` and `HOTTEST`; above 1 where the network is too sure.
     """
-    slope = _multi_label_slope(logits, labels) if multi_label else _single_label_slope(logits, labels)
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    return float(np.clip(2 / (low + high), COLDEST, HOTTEST))
+    exact = logits.astype(np.float64)
+    slopes = _multi_label_slopes(exact, labels > 0.5) if multi_label else _single_label_slopes(exact, labels)
+    low, high, sharpness = 1 / HOTTEST, 1 / COLDEST, 1.0
+    for _ in range(_MOST_STEPS):
+        first, second = slopes(sharpness)
+        low, high = (sharpness, high) if first > 0 else (low, sharpness)
+        newton = sharpness - first / second if second < 0 else low
+        following = newton if low < newton < high else (low + high) / 2
+        if abs(following - sharpness) <= _PRECISION * sharpness:
+            break
+        sharpness = following
+    return float(np.clip(1 / sharpness, COLDEST, HOTTEST))
 
 
 def probabilities_of(logits: Floats, *, multi_label: bool, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -111,22 +118,31 @@ def calibrated(probabilities: NDArray[np.float32], temperature: float, *, multi_
     return probabilities_of(logits, multi_label=multi_label, temperature=temperature).astype(np.float32)
 
 
-def _single_label_slope(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> Callable[[float], float]:
-    exact = logits.astype(np.float64)
-    of_label = np.take_along_axis(exact, labels[:, :1].astype(np.int64), axis=1)[:, 0]
-
-    def slope(sharpness: float) -> float:
-        """Of the mean log-likelihood along 1 / T: the label's logit less the logit that is expected."""
-        expected = (_softmax(exact * sharpness) * exact).sum(axis=1)
-        return float((of_label - expected).mean())
-
-    return slope
+Slopes = Callable[[float], tuple[float, float]]
+"""The first and the second derivative of the mean log-likelihood along 1 / T."""
 
 
-def _multi_label_slope(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> Callable[[float], float]:
-    exact = logits.astype(np.float64)
-    is_positive = labels > 0.5
-    return lambda sharpness: float(((is_positive - _sigmoid(exact * sharpness)) * exact).mean())
+def _single_label_slopes(logits: NDArray[np.float64], labels: NDArray[np.float32]) -> Slopes:
+    of_label = np.take_along_axis(logits, labels[:, :1].astype(np.int64), axis=1)[:, 0]
+
+    def slopes(sharpness: float) -> tuple[float, float]:
+        """The label's logit less the mean that is expected, and the variance that is."""
+        chances = _softmax(logits * sharpness)
+        weighted = chances * logits
+        mean = weighted.sum(axis=1)
+        variance = (weighted * logits).sum(axis=1) - mean**2
+        return float((of_label - mean).mean()), -float(variance.mean())
+
+    return slopes
+
+
+def _multi_label_slopes(logits: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> Slopes:
+    def slopes(sharpness: float) -> tuple[float, float]:
+        chances = _sigmoid(logits * sharpness)
+        second = chances * (1 - chances) * logits**2
+        return float(((is_positive - chances) * logits).mean()), -float(second.mean())
+
+    return slopes
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -109,7 +109,8 @@ def command(
 
     with messages.warnings_on_stderr():
         if source is None:
-            page = report_run(Path(run_or_model), folds=folds, device=device, threads=threads, quiet=quiet)
+            tell = (lambda words: None) if quiet else messages.note
+            page = report_run(Path(run_or_model), folds=folds, device=device, threads=threads, quiet=quiet, tell=tell)
         else:
             assert output is not None, "looked at above"
             page = report_model(

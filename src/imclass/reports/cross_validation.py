@@ -7,6 +7,7 @@ learning asks; it takes (folds - 1) times as long as the run.
 
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,12 +30,13 @@ log = logging.getLogger(__name__)
 LEAST_FOLDS = 2
 
 
-def cross_validated(subject: Subject, folds: int) -> Subject:
+def cross_validated(subject: Subject, folds: int, tell: Callable[[str], None] = log.info) -> Subject:
     """A run whose training images are judged by networks that have not seen them.
 
     Args:
         subject: of a run.
         folds: `LEAST_FOLDS` or more.
+        tell: told when a fold begins.
 
     Raises:
         UserError: the run cannot be done again on parts of its images.
@@ -51,12 +53,17 @@ def cross_validated(subject: Subject, folds: int) -> Subject:
         )
     settings = parse(dict(record.hyperparameters), fine_tuning=True)
     pretrained = find_weights(settings, local_path(record.data.pretrained) if record.data.pretrained else None)
-    answers = cross_validated_answers(train, settings, pretrained, folds, subject.computing)
+    answers = cross_validated_answers(train, settings, pretrained, folds, subject.computing, tell)
     return replace(subject, train_answers=answers, folds=folds)
 
 
 def cross_validated_answers(
-    train: Source, settings: Hyperparameters, pretrained: Path | None, folds: int, computing: Computing
+    train: Source,
+    settings: Hyperparameters,
+    pretrained: Path | None,
+    folds: int,
+    computing: Computing,
+    tell: Callable[[str], None] = log.info,
 ) -> Answers:
     """Answers to all readable images of a training set.
 
@@ -66,6 +73,7 @@ def cross_validated_answers(
         pretrained: weights that it started from, or None for random ones.
         folds: `LEAST_FOLDS` or more.
         computing: where to train.
+        tell: told when a fold begins.
 
     Raises:
         DataError: there are fewer images than folds, or too few to train on.
@@ -77,7 +85,7 @@ def cross_validated_answers(
     parts = []
     for fold in range(folds):
         inside = np.flatnonzero(fold_of == fold)
-        log.info("Cross-validation: fold %d of %d, %d images", fold + 1, folds, len(inside))
+        tell(f"cross-validation: fold {fold + 1} of {folds}, {len(inside):,} images to be judged")
         answers = _answers_to_fold(train, fold_of == fold, settings, pretrained, computing)
         parts.append(replace(answers, indices=inside[answers.indices]))
     return joined(parts)

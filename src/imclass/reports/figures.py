@@ -1,5 +1,7 @@
 """The charts of a report."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,28 @@ def history_charts(subject: Subject) -> list[Chart]:
         )
         for name, title, y_label, keys in wanted
         if any(key in history[0] for key in keys.values())
+    ]
+
+
+def overlaid_charts(runs: Sequence[tuple[str, list[Metrics]]]) -> list[Chart]:
+    """Accuracy, loss and learning rate of several runs, (name, epochs) each, in the same charts."""
+    wanted = [
+        ("accuracy", "Validation accuracy", "validation_accuracy"),
+        ("loss", "Validation loss", "validation_loss"),
+        ("train_loss", "Training loss", "train_loss"),
+        ("learning_rate", "Learning rate", "learning_rate"),
+    ]
+    return [
+        Chart(
+            name=name,
+            title=title,
+            x_label="epoch",
+            y_label=title.lower(),
+            series=[_by_epoch(history, run, key) for run, history in runs],
+            y_format=percent if name == "accuracy" else _number,
+            counts=True,
+        )
+        for name, title, key in wanted
     ]
 
 

@@ -47,7 +47,7 @@ def make_report(subject: Subject, output: Path) -> Findings:
     except OSError as error:
         raise UserError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
     findings = find(subject)
-    page = render(content_of(subject, findings, make_galleries(subject, findings)))
+    page = render("report.html", content_of(subject, findings, make_galleries(subject, findings)))
     for name, content in _files(subject, findings):
         _write(folder / name, content)
     _write(output / PAGE, page.encode("utf-8", "replace"))  # last: whoever sees it finds its files

@@ -1,6 +1,6 @@
 """The two ways to a report: of a run, and of a model on labelled images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imclass.reports.cross_validation import cross_validated
@@ -10,7 +10,13 @@ from imclass.training.evaluation import open_model_and_images
 
 
 def report_run(
-    output: str | Path, *, folds: int = 0, device: str = "auto", threads: int = 0, quiet: bool = False
+    output: str | Path,
+    *,
+    folds: int = 0,
+    device: str = "auto",
+    threads: int = 0,
+    quiet: bool = False,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Make the report of a run.
 
@@ -21,6 +27,7 @@ def report_run(
         device: auto, cpu, cuda or cuda:N.
         threads: that decode; 0 is one a core.
         quiet: do not show what is fetched.
+        tell: told what takes long when it begins.
 
     Returns:
         The path of the page.
@@ -30,7 +37,7 @@ def report_run(
     """
     folder = Path(output)
     subject = open_run(folder, Computing.on(device, threads), quiet=quiet)
-    make_report(cross_validated(subject, folds) if folds else subject, folder)
+    make_report(cross_validated(subject, folds, tell) if folds else subject, folder)
     return folder / PAGE
 
 

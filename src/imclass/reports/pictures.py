@@ -41,10 +41,10 @@ class Album:
 
     Args:
         source: the images.
-        predictor: whose maps are drawn.
+        predictor: whose maps are drawn, if any are.
     """
 
-    def __init__(self, source: Source, predictor: Predictor) -> None:
+    def __init__(self, source: Source, predictor: Predictor | None = None) -> None:
         self._source = source
         self._predictor = predictor
 
@@ -61,6 +61,7 @@ class Album:
 
     def explained(self, index: int, class_index: int) -> Picture:
         """An image with the activation map of a class: what speaks for the class is lit."""
+        assert self._predictor is not None, "an album without a predictor explains nothing"
         words = f"what speaks for {self._predictor.class_names[class_index]} in {self.key(index)}"
         try:
             data = self._source[index].image

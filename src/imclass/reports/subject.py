@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 MODEL = "model.tar.gz"
 METRICS = "metrics.jsonl"
-MOST_TRAINING_ANSWERS = 1 << 28
-"""Most numbers, images times classes, that answers to training images may be: 1 GiB. Label errors are not looked for
-in larger sets."""
+MOST_TRAINING_ANSWERS = 1 << 26
+"""Most numbers, images times classes, that answers to training images may be; what is worked out from them takes some
+2 GiB. Label errors are not looked for in larger sets."""
 
 Metrics = dict[str, float | None]
 
@@ -83,8 +83,12 @@ class Subject:
         return self.description.class_names or tuple(map(str, range(self.description.num_classes)))
 
 
-def open_run(output: Path, computing: Computing, *, quiet: bool = False) -> Subject:
+def open_run(output: Path, computing: Computing, *, quiet: bool = False, answers_training: bool = True) -> Subject:
     """A run, from its output folder.
+
+    Args:
+        quiet: do not show what is fetched.
+        answers_training: let the model answer the training images too.
 
     Raises:
         UserError: the folder holds no run with a model, or the images are needed and cannot be had.
@@ -103,10 +107,14 @@ def open_run(output: Path, computing: Computing, *, quiet: bool = False) -> Subj
         if validation is None:
             raise DataError(f"there are neither answers nor images to report on: {' '.join(notes)}", where=str(output))
         answers = answers_to(validation, description, network, computing)
-    elif validation is not None and not _fits(answers, validation):
+    if not np.isfinite(answers.logits).all():
+        raise DataError("the model answers with numbers that are not finite", where=str(model))
+    if validation is not None and not _fits(answers, validation):
         validation = None
         notes.append("The validation images are not those of the run any more, so no pictures are shown.")
     train_answers = None
+    if not answers_training:
+        train = None
     if train is not None and (why_not := _why_not_answered(train, record, description)):
         notes.append(why_not)
     elif train is not None:

@@ -2,6 +2,8 @@
 
 import logging
 
+import numpy as np
+
 from imclass.calibration import fit_temperature
 from imclass.data import PipeChannel
 from imclass.images import Loader
@@ -42,7 +44,7 @@ def keep_answers(job: Job, mine: Answers, epoch: int, processes: Processes) -> f
         epoch: that the weights are of, counted from 1.
 
     Returns:
-        The temperature, on the first process; None on the others.
+        The temperature, on the first process; None on the others, and of answers that are not finite.
     """
     parts = processes.gather(mine)
     if not processes.is_main:
@@ -50,6 +52,9 @@ def keep_answers(job: Job, mine: Answers, epoch: int, processes: Processes) -> f
     answers = joined(parts)
     if not isinstance(job.validation, PipeChannel):  # whose images cannot be found again by their places
         write_answers(job.output / FILE, answers, epoch)
+    if not np.isfinite(answers.logits).all():
+        log.warning("The best epoch's answers are not finite numbers, so no temperature is fitted")
+        return None
     temperature = fit_temperature(answers.logits, answers.labels, multi_label=job.settings.multi_label)
     log.info("Calibration on the validation images: temperature %.3f", temperature)
     return temperature

@@ -16,6 +16,9 @@ from imclass.reports.drawing.charts import Chart, Series, ticks
 
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 14, 46
+COLOURS = 8
+"""That the style sheet has; the ninth series has the first again."""
+
 MOST_POINTS = 400
 """Points of a line that are drawn; more would make the page larger and look the same."""
 
@@ -49,13 +52,13 @@ def svg(chart: Chart) -> Markup:
         parts.append(f'<line class="mark" x1="{across(place):.1f}" x2="{across(place):.1f}" y1="{TOP}" ')
         parts.append(f'y2="{HEIGHT - BOTTOM}"><title>{escape(words)}</title></line>')
     for number, each in enumerate(thinned):
-        parts += _drawn(each, number, across, up)
+        parts += _drawn(each, number % COLOURS, across, up)
     return Markup("".join([*parts, "</svg>"]))
 
 
 def legend(chart: Chart) -> list[tuple[int, str]]:
     """(number of the colour, name) of what has to be told apart."""
-    named = [(number, each.name) for number, each in enumerate(chart.series) if each.kind != "dashes"]
+    named = [(number % COLOURS, each.name) for number, each in enumerate(chart.series) if each.kind != "dashes"]
     return named if len(named) > 1 else []
 
 
@@ -120,7 +123,7 @@ def _points(chart: Chart, thinned: list[Series], across: _Scale, up: _Scale) -> 
             continue
         for x, y in zip(_floats(each.x), _floats(each.y), strict=True):
             if np.isfinite(y):
-                found.setdefault(x, []).append((y, each.name, number))
+                found.setdefault(x, []).append((y, each.name, number % COLOURS))
     return [
         {
             "x": round(across(x), 1),

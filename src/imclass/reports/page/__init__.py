@@ -1,4 +1,4 @@
-"""The page of a report: one file that loads nothing, from `report.html`, `report.css` and `report.js`.
+"""The pages: each one file that loads nothing, from its template, `page.css` and `page.js`.
 
 The browser is told to enforce that: the Content-Security-Policy allows this one style and this one script, by their
 hashes, and pictures that the page itself holds.
@@ -17,13 +17,14 @@ from imclass.reports.drawing.charts import percent
 from imclass.reports.drawing.svg import legend, svg
 
 
-def render(content: Mapping[str, object]) -> str:
-    """Fill the page.
+def render(name: str, content: Mapping[str, object]) -> str:
+    """Fill a page.
 
     Args:
-        content: what `report.html` names.
+        name: of its template.
+        content: what the template names.
     """
-    style, script = _read("report.css"), _read("report.js")
+    style, script = _read("page.css"), _read("page.js")
     assert "</" not in style, "it would end its element"
     assert "</script" not in script, "it would end its element"
     environment = Environment(
@@ -39,7 +40,7 @@ def render(content: Mapping[str, object]) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    template = environment.get_template("report.html")
+    template = environment.get_template(name)
     return template.render(content, policy=policy, style=Markup(style), script=Markup(script))
 
 
