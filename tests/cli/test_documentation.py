@@ -13,6 +13,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "report",
+    "compare",
     "predict",
     "transform",
     "serve",

@@ -35,9 +35,7 @@ def agreement(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Agreement:
 
 def _chance(one: int, other: int) -> float:
     """Both tails of the binomial distribution of `one + other` throws of a fair coin."""
-    throws = one + other
-    ways = (
-        math.lgamma(throws + 1) - math.lgamma(k + 1) - math.lgamma(throws - k + 1) for k in range(min(one, other) + 1)
-    )
-    tail = sum(math.exp(way - throws * math.log(2)) for way in ways)
+    throws, fewer = one + other, min(one, other)
+    everything = math.lgamma(throws + 1) - throws * math.log(2)
+    tail = sum(math.exp(everything - math.lgamma(k + 1) - math.lgamma(throws - k + 1)) for k in range(fewer + 1))
     return min(1.0, 2 * tail)
