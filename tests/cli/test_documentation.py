@@ -13,6 +13,8 @@ COMMANDS = (
     "train",
     "tune",
     "evaluate",
+    "report",
+    "compare",
     "predict",
     "transform",
     "serve",

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import imclass.reports
 import imclass.training
 from imclass.cli import app
+from imclass.errors import UserError
 from imclass.hyperparameters import FIELDS, parse
 from imclass.training import Run
 
@@ -23,17 +25,27 @@ class Recorder:
         self.best = best
         self.source: Path | None = None
         self.options: dict[str, Any] = {}
+        self.reported: dict[str, Any] | None = None
+        self.report_error: UserError | None = None
 
     def __call__(self, source: Path | None, **options: Any) -> Run:
         self.source, self.options = source, options
         output = options["output"]
         return Run(output, output / "model.tar.gz", [{}, self.best, {}], self.best, parse({}), self.interrupted)
 
+    def report(self, output: Path, **options: Any) -> Path:
+        """Stands for what makes the report."""
+        self.reported = options
+        if self.report_error is not None:
+            raise self.report_error
+        return output / "report.html"
+
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
     monkeypatch.setattr(imclass.training, "train", recorder)
+    monkeypatch.setattr(imclass.reports, "report_run", recorder.report)
     return recorder
 
 
@@ -168,6 +180,7 @@ def test_closing_words(recorder: Recorder) -> None:
     result = invoke("photos", "--output", "my run")
     assert result.stdout.splitlines()[1:] == [
         "model     my run/model.tar.gz",
+        "report    my run/report.html",
         "best      97.25% validation accuracy, after epoch 2 of 3",
         "next      imclass predict 'my run/model.tar.gz' IMAGE...",
         "          imclass evaluate 'my run/model.tar.gz' SOURCE",
@@ -176,6 +189,26 @@ def test_closing_words(recorder: Recorder) -> None:
 
 def test_only_the_first_process_closes(recorder: Recorder) -> None:
     assert invoke("photos", "--output", "x", environment={"RANK": "1"}).stdout == ""
+    assert recorder.reported is None
+
+
+def test_the_report_computes_where_the_run_did(recorder: Recorder) -> None:
+    invoke("photos", "--output", "x", "--device", "cpu", "--threads", "3", "--quiet")
+    assert recorder.reported == {"device": "cpu", "threads": 3, "quiet": True}
+
+
+def test_no_report_is_made_when_none_is_wanted(recorder: Recorder) -> None:
+    said = invoke("photos", "--output", "x", "--no-report").stdout
+    assert "report" not in said
+    assert recorder.reported is None
+
+
+def test_a_report_that_cannot_be_made_does_not_spoil_the_run(recorder: Recorder) -> None:
+    recorder.report_error = UserError("the disk is full", where="x/report")
+    result = invoke("photos", "--output", "x")
+    assert result.exit_code == 0
+    assert "its report could not be made: x/report: the disk is full" in result.stderr
+    assert "model     x/model.tar.gz" in result.stdout
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,8 @@ class Description(BaseModel):
         hyperparameters: those of the training run, as JSON values.
         metrics: of the epoch that the weights are from; NaN and infinities are written as strings.
         epoch: counted from 1; 0 for weights that were never trained.
+        temperature: number by which logits are divided where calibrated probabilities are asked for, fitted on the
+            validation images; None where it was not.
         imclass_version: version that wrote the file.
     """
 
@@ -87,6 +89,7 @@ class Description(BaseModel):
     hyperparameters: Mapping[str, JsonValue] = Field(default_factory=dict)
     metrics: Mapping[str, float] = Field(default_factory=dict)
     epoch: Annotated[int, Field(ge=0)] = 0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     imclass_version: str = VERSION
 
     @model_validator(mode="after")

@@ -59,6 +59,8 @@ def _listed(name: str, summary: str) -> None:
 _listed("train", "Train a classifier on a folder of images, RecordIO files, lists or a manifest.")
 _listed("tune", "Find good hyperparameters by training many times.")
 _listed("evaluate", "Measure a model on labelled images.")
+_listed("report", "Make a page of all there is to know of a trained model.")
+_listed("compare", "Put training runs side by side.")
 _listed("predict", "Name the classes of images.")
 _listed("transform", "Write the probabilities of all images of a data set to files.")
 _listed("serve", "Answer HTTP requests with a model.")

@@ -92,6 +92,15 @@ def command(
             rich_help_panel=_COMPUTING,
         ),
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="Answer with probabilities that the model's temperature has calibrated, which training fits; they are "
+            "not those of SageMaker's endpoints.",
+            rich_help_panel=_COMPUTING,
+        ),
+    ] = False,
     max_batch: Annotated[
         int | None,
         typer.Option(
@@ -205,6 +214,7 @@ def command(
             device=device,
             backend=backend,
             precision=precision,
+            calibrated=calibrated,
             max_batch=max_batch,
             max_delay=max_delay_ms / 1000,
             queue_size=queue_size,

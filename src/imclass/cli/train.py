@@ -161,6 +161,14 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output.", rich_help_panel=_RUNNING)
     ] = False,
+    no_report: Annotated[
+        bool,
+        typer.Option(
+            "--no-report",
+            help="Do not make DIR/report.html at the end; imclass report DIR makes it later.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = False,
     device: Device = "auto",
     threads: Threads = 0,
     quiet: Quiet = False,
@@ -237,17 +245,38 @@ def command(
     if run.interrupted:
         messages.warning(f"stopped by SIGTERM; the same command with --resume goes on, from {run.output}")
         raise typer.Exit(TERMINATED)
-    if messages.is_main_process() and not quiet:
-        print(closing_summary(run))
+    if not messages.is_main_process():
+        return
+    page = None if no_report or not run.best else make_report(run.output, device, threads, quiet=quiet)
+    if not quiet:
+        print(closing_summary(run, page))
 
 
-def closing_summary(run: "Run") -> str:
-    """What was made, how good it is, and what to type next."""
+def make_report(output: Path, device: str, threads: int, *, quiet: bool) -> Path | None:
+    """The report of a run that is over; None, and a warning, where it cannot be made: the model is there."""
+    from imclass.errors import UserError
+    from imclass.reports import report_run
+
+    try:
+        with messages.warnings_on_stderr():
+            return report_run(output, device=device, threads=threads, quiet=quiet)
+    except UserError as error:
+        messages.warning(f"the run is complete, but its report could not be made: {error}")
+        return None
+
+
+def closing_summary(run: "Run", page: Path | None) -> str:
+    """What was made, how good it is, and what to type next.
+
+    Args:
+        page: of the report, if there is one.
+    """
     model = shlex.quote(str(run.model_path))
     return "\n".join(
         [
             "",
             f"model     {run.model_path}",
+            *([f"report    {page}"] if page else []),
             f"best      {_best(run)}",
             f"next      imclass predict {model} IMAGE...",
             f"          imclass evaluate {model} SOURCE",

@@ -15,12 +15,15 @@ from imclass.data import PipeChannel, Source, check_labels, check_stream, check_
 from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters
 from imclass.images import BadImages, Loader, Preprocessing, Request
+from imclass.models import ResNet
+from imclass.training.answers import Answers
+from imclass.training.job import Job
 from imclass.training.losses import plain_loss
 from imclass.training.metrics import average_precisions, correct_answers, in_top, precision_recall_f1
 from imclass.training.piping import evaluation_batches
 from imclass.training.process_group import Processes, join
 from imclass.training.sampling import evaluation_requests
-from imclass.training.step import precision_context
+from imclass.training.step import Training, precision_context
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Evaluation:
         true_positives, predicted, actual: (K,) int64 counts of each class.
         confusion: (K, K) int64, row = label, column = answer; None when multi-label.
         average_precisions: (K,) float64 of each class when multi-label, else None.
+        answers: of this process alone, if they were to be kept.
     """
 
     samples: int
@@ -46,6 +50,7 @@ class Evaluation:
     actual: NDArray[np.int64]
     confusion: NDArray[np.int64] | None
     average_precisions: NDArray[np.float64] | None
+    answers: Answers | None = None
 
     @property
     def mean_average_precision(self) -> float | None:
@@ -63,17 +68,19 @@ class _Sums:
     num_classes: int
     top_ks: tuple[int, ...]
     device: torch.device
+    keeps_answers: bool
     totals: torch.Tensor = field(init=False)  # samples, loss, correct, then one for each k
     counts: torch.Tensor = field(init=False)  # confusion, or true positives, predicted and actual
     scores: list[torch.Tensor] = field(default_factory=list)
     labels: list[torch.Tensor] = field(default_factory=list)
+    indices: list[NDArray[np.int64]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rows = 3 if self.multi_label else self.num_classes
         self.totals = torch.zeros(3 + len(self.top_ks), dtype=torch.float64, device=self.device)
         self.counts = torch.zeros(rows, self.num_classes, dtype=torch.int64, device=self.device)
 
-    def add(self, logits: torch.Tensor, labels: torch.Tensor, losses: torch.Tensor) -> None:
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, losses: torch.Tensor, indices: NDArray[np.int64]) -> None:
         row = [
             losses.new_full((), len(losses)),
             losses.sum(),
@@ -84,16 +91,27 @@ class _Sums:
         if self.multi_label:
             answers, truths = logits > 0, labels > 0.5
             self.counts += torch.stack([(answers & truths).sum(0), answers.sum(0), truths.sum(0)])
-            self.scores.append(logits.float())
-            self.labels.append(labels)
         else:
             cells = labels[:, 0].long() * self.num_classes + logits.argmax(dim=1)
             # torch.bincount would wait for the device to say how long its result is.
             self.counts.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
+        if self.multi_label or self.keeps_answers:
+            self.scores.append(logits.float())
+            self.labels.append(labels)
+            self.indices.append(indices)
 
-    def gathered(self, tensors: list[torch.Tensor], processes: Processes) -> NDArray[np.float32]:
-        mine = torch.cat(tensors).cpu().numpy() if tensors else np.zeros((0, self.num_classes), np.float32)
-        return np.concatenate(processes.gather(mine))
+    def answers(self) -> Answers:
+        """Those of this process."""
+        columns = self.num_classes if self.multi_label else 1
+        return Answers(
+            np.concatenate([np.zeros(0, np.int64), *self.indices]),
+            _on_host(self.scores, self.num_classes),
+            _on_host(self.labels, columns),
+        )
+
+
+def _on_host(batches: list[torch.Tensor], columns: int) -> NDArray[np.float32]:
+    return torch.cat(batches).cpu().numpy() if batches else np.zeros((0, columns), np.float32)
 
 
 @torch.no_grad()
@@ -108,6 +126,7 @@ def evaluate(
     precision_dtype: str = "float32",
     batch_size: int = 64,
     stop_requested: Callable[[], bool] = lambda: False,
+    keep_answers: bool = False,
 ) -> Evaluation | None:
     """Evaluate a model on every readable sample of a loader's source; every process gets the result of all.
 
@@ -117,11 +136,12 @@ def evaluate(
         top_k: the k for which to report top-k accuracy; not for multi-label.
         batch_size: samples a batch on this process; does not change the result.
         stop_requested: asked between batches.
+        keep_answers: give them too, which takes 4 bytes of the device's memory for each image and class.
 
     Returns:
         None when a stop was requested on any process.
     """
-    sums = _Sums(multi_label, num_classes, () if multi_label else top_k, processes.device)
+    sums = _Sums(multi_label, num_classes, () if multi_label else top_k, processes.device, keep_answers)
     loss = plain_loss(multi_label)
     was_training = model.training
     model.eval()
@@ -136,7 +156,7 @@ def evaluate(
         if len(batch.indices):
             with precision_context(processes.device, precision_dtype):
                 logits = model(batch.images.float())
-            sums.add(logits, batch.labels, loss(logits, batch.labels))
+            sums.add(logits, batch.labels, loss(logits, batch.labels), batch.indices)
         if stopped := stop_requested():
             break
     stopped = stopped or stop_requested()  # a pipe ends early when it was waited for meanwhile
@@ -150,8 +170,11 @@ def _result(sums: _Sums, processes: Processes) -> Evaluation:
     samples, loss, correct, *tops = processes.sum(sums.totals).tolist()
     counts = processes.sum(sums.counts).cpu().numpy()
     count = max(samples, 1.0)
+    answers = sums.answers() if sums.multi_label or sums.keeps_answers else None
     if sums.multi_label:
-        scores, labels = sums.gathered(sums.scores, processes), sums.gathered(sums.labels, processes)
+        assert answers is not None
+        scores = np.concatenate(processes.gather(answers.logits))
+        labels = np.concatenate(processes.gather(answers.labels))
         true_positives, predicted, actual = counts
         precisions = average_precisions(scores, labels)
     else:
@@ -167,7 +190,31 @@ def _result(sums: _Sums, processes: Processes) -> Evaluation:
         actual=actual,
         confusion=None if sums.multi_label else counts,
         average_precisions=precisions,
+        answers=answers if sums.keeps_answers else None,
     )
+
+
+def evaluate_run(training: Training, loader: Loader, job: Job, stop_requested: Callable[[], bool]) -> Evaluation | None:
+    """Evaluate on a run's validation images, and keep the answers; None when a stop was requested, on any process.
+
+    Raises:
+        DataError: not one image could be read.
+    """
+    evaluation = evaluate(
+        training.evaluated_model,
+        loader,
+        training.processes,
+        num_classes=job.num_classes,
+        multi_label=job.settings.multi_label,
+        top_k=evaluation_top_k(job.settings),
+        precision_dtype=job.settings.precision_dtype,
+        batch_size=max(64, job.settings.mini_batch_size // training.processes.local_world_size),
+        stop_requested=stop_requested,
+        keep_answers=True,
+    )
+    if evaluation is not None and evaluation.samples == 0:
+        raise DataError("not one validation image could be read", where=job.validation.name)
+    return evaluation
 
 
 class ClassReport(BaseModel):
@@ -234,26 +281,17 @@ def evaluate_model(
         ArtifactError: the model cannot be opened.
         DataError: the source cannot be read, its labels do not fit the model, or too many images are unreadable.
     """
-    check_stream(stream, [source_path])
-    model_file = local_path(model_path)
-    description, model = artifact.load(model_file, image_shape=image_shape)
-    description = artifact.supplemented(description, str(model_path), class_names=class_names, image_shape=image_shape)
-    source = open_source(
-        located(source_path, stream=stream),
+    description, model, source = open_model_and_images(
+        model_path,
+        source_path,
+        stream=stream,
         image_root=image_root,
         attribute_names=attribute_names,
         label_format=label_format,
-        num_classes=description.num_classes,
-        class_names=description.class_names,
+        class_names=class_names,
+        image_shape=image_shape,
     )
-    check_width(source, description.num_classes, description.multi_label)
-    check_labels(source, description.num_classes, description.multi_label)
-    preprocessing = Preprocessing(
-        image_shape=description.image_shape,
-        resize=description.resize,
-        resize_mode=description.resize_mode,
-        fill_value=description.fill_value,
-    )
+    preprocessing = preprocessing_of(description)
     bad_images = BadImages(bad_image_limit)
     with join(device) as processes:
         with Loader(source, preprocessing, threads=threads, device=processes.device, bad_images=bad_images) as loader:
@@ -271,6 +309,45 @@ def evaluate_model(
     if evaluation.samples == 0:
         raise DataError("not one image could be read", where=source.name)
     return report(evaluation, description, str(model_path), source, [BadImage(key=e[1], reason=e[2]) for e in bad])
+
+
+def open_model_and_images(
+    model_path: str | Path,
+    source_path: str | Path,
+    *,
+    stream: bool = False,
+    image_root: str | Path | None = None,
+    attribute_names: tuple[str, str] | None = None,
+    label_format: str = "multi-hot",
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> tuple[artifact.Description, ResNet, Source]:
+    """Open a model file and labelled images that fit it; arguments and errors are those of `evaluate_model`."""
+    check_stream(stream, [source_path])
+    model_file = local_path(model_path)
+    description, model = artifact.load(model_file, image_shape=image_shape)
+    description = artifact.supplemented(description, str(model_path), class_names=class_names, image_shape=image_shape)
+    source = open_source(
+        located(source_path, stream=stream),
+        image_root=image_root,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        num_classes=description.num_classes,
+        class_names=description.class_names,
+    )
+    check_width(source, description.num_classes, description.multi_label)
+    check_labels(source, description.num_classes, description.multi_label)
+    return description, model, source
+
+
+def preprocessing_of(description: artifact.Description) -> Preprocessing:
+    """How a model's images are prepared."""
+    return Preprocessing(
+        image_shape=description.image_shape,
+        resize=description.resize,
+        resize_mode=description.resize_mode,
+        fill_value=description.fill_value,
+    )
 
 
 def report(

@@ -66,12 +66,16 @@ def write_bad_images(bad_images: BadImages, job: Job, processes: Processes) -> N
 
 
 def describe_model(
-    settings: Hyperparameters, class_names: tuple[str, ...] | None, progress: Progress
+    settings: Hyperparameters,
+    class_names: tuple[str, ...] | None,
+    progress: Progress,
+    temperature: float | None = None,
 ) -> artifact.Description:
     """What the weights of a run's best epoch are of.
 
     Args:
         settings: complete, with num_classes and the family of the network.
+        temperature: fitted on the validation images; None where it was not.
     """
     assert settings.num_classes is not None
     with torch.device("meta"):
@@ -92,6 +96,7 @@ def describe_model(
         hyperparameters=to_strings(settings),
         metrics=progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {},
         epoch=progress.best.epoch + 1,
+        temperature=temperature,
         imclass_version=VERSION,
     )
 
@@ -123,14 +128,21 @@ def recover_model(output: Path, path: Path) -> bool:
 
 
 def write_artifact(
-    job: Job, checkpoints: Checkpoints, training: Training, progress: Progress, path: Path, *, interrupted: bool
+    job: Job,
+    checkpoints: Checkpoints,
+    training: Training,
+    progress: Progress,
+    path: Path,
+    *,
+    interrupted: bool,
+    temperature: float | None,
 ) -> None:
     """model.tar.gz: the best epoch's weights (the present ones before the first epoch is done), and what they are."""
     if progress.best.epoch >= 0:
         weights = checkpoints.load_weights(progress.best.file)
     else:
         weights = {key: value.contiguous().cpu() for key, value in training.evaluated_model.state_dict().items()}
-    description = describe_model(job.settings, job.class_names, progress)
+    description = describe_model(job.settings, job.class_names, progress, temperature)
     # There is little time after a SIGTERM, and periodic checkpoints are in the folder of their own anyway.
     periodic = [] if interrupted else checkpoints.periodic()
     save_model(

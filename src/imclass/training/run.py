@@ -7,16 +7,17 @@ from contextlib import ExitStack
 import torch
 
 from imclass.data import PipeChannel
-from imclass.errors import DataError
 from imclass.hyperparameters import Hyperparameters, to_strings
 from imclass.images import BadImages, Loader
+from imclass.training.answers import Answers
+from imclass.training.best_answers import answer_again, keep_answers
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.compilation import CompiledUpdate, compile_update
 from imclass.training.console import Console
 from imclass.training.description import describe
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
-from imclass.training.evaluation import Evaluation, evaluate, evaluation_top_k
+from imclass.training.evaluation import Evaluation, evaluate_run
 from imclass.training.job import Job, Run
 from imclass.training.loop import EpochState, check_finite, set_training_mode, train_epoch
 from imclass.training.metrics import RunningSums, Totals
@@ -62,6 +63,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         history = stack.enter_context(make_history(job, sampler, console, processes))
         history.start(progress)
         interrupted, first = False, progress.epoch
+        best_answers: Answers | None = None
         if processes.machines == 1:  # several machines could not end after the same step
             let_pipes_stop(job, lambda: stop.requested)
 
@@ -82,7 +84,7 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             evaluation = None
             if complete:
                 history.trained(epoch, metrics)
-                evaluation = validate(training, validation_loader, job, lambda: stop.requested)
+                evaluation = evaluate_run(training, validation_loader, job, lambda: stop.requested)
             if evaluation is None:
                 interrupted = True
                 save_interrupted(checkpoints, training, progress, state)
@@ -97,6 +99,8 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
             diverged = totals.first_bad_step is not None
             advance(progress, metrics, stopping, finished=ends or diverged or epoch + 1 == job.settings.epochs)
             keep(checkpoints, training, progress)
+            if progress.best.epoch == epoch:
+                best_answers = evaluation.answers
             if ends:
                 log.info("Early stopping: no improvement for %d epochs", stopping.epochs_without_improvement)
             if diverged:
@@ -106,11 +110,18 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
                 break
 
         checkpoints.finish()
+        temperature = None
+        if not interrupted and progress.best.epoch >= 0:
+            best = progress.best
+            answers = best_answers or answer_again(training, validation_loader, job, checkpoints, best, stop)
+            temperature = None if answers is None else keep_answers(job, answers, best.epoch + 1, processes)
         model_path = job.output / "model.tar.gz"
         if processes.is_main:
-            write_artifact(job, checkpoints, training, progress, model_path, interrupted=interrupted)
-    best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
-    return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
+            write_artifact(
+                job, checkpoints, training, progress, model_path, interrupted=interrupted, temperature=temperature
+            )
+    metrics_of_best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
+    return Run(job.output, model_path, progress.metrics, metrics_of_best, job.settings, interrupted)
 
 
 def let_pipes_stop(job: Job, stop_requested: Callable[[], bool]) -> None:
@@ -176,24 +187,6 @@ def training_metrics(
     if settings.top_k and not settings.multi_label:
         metrics["train_top_k_accuracy"] = totals.top_k_accuracy
     return metrics
-
-
-def validate(training: Training, loader: Loader, job: Job, stop_requested: Callable[[], bool]) -> Evaluation | None:
-    """Evaluate on the validation images; None when a stop was requested meanwhile, on any process."""
-    evaluation = evaluate(
-        training.evaluated_model,
-        loader,
-        training.processes,
-        num_classes=job.num_classes,
-        multi_label=job.settings.multi_label,
-        top_k=evaluation_top_k(job.settings),
-        precision_dtype=job.settings.precision_dtype,
-        batch_size=max(64, job.settings.mini_batch_size // training.processes.local_world_size),
-        stop_requested=stop_requested,
-    )
-    if evaluation is not None and evaluation.samples == 0:
-        raise DataError("not one validation image could be read", where=job.validation.name)
-    return evaluation
 
 
 def validation_metrics(evaluation: Evaluation) -> dict[str, float]:

@@ -27,6 +27,7 @@ from imclass.training.opening import Data, DataRequest, open_data
 from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
 from imclass.training.process_group import Processes, join
+from imclass.training.record import DataPlaces, record_of, write_record
 from imclass.training.run import run
 from imclass.training.settling import settle, settle_precision
 
@@ -119,6 +120,7 @@ def train(
     given = with_recipe(values, "sagemaker" if channels else "modern")
     goes_on = "model" in request.channels or model is not None
     typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
+    places = DataPlaces.of(request, input_data_config or {}, model, pretrained)
     # Before the processes join: these wait for each other with a deadline, and a download may take longer.
     request = request.at_hand(quiet)
     model, pretrained = (None if place is None else local_path(place, quiet=quiet) for place in (model, pretrained))
@@ -168,6 +170,8 @@ def train(
             threads=threads or max(1, most_threads // processes.local_world_size),
         )
         agree(job, processes)
+        if processes.is_main:
+            write_record(output, record_of(job, places, processes))
         return run(job, processes, shown)
 
 

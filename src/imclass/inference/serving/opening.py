@@ -37,6 +37,7 @@ class Computing:
         max_batch: most images of a batch; None for what suits the device.
         max_delay: seconds for which a batch waits for images that are being decoded.
         queue_size: most images that are accepted and not yet answered, of each model.
+        calibrated: answer with calibrated probabilities.
     """
 
     device: torch.device
@@ -45,6 +46,7 @@ class Computing:
     max_batch: int | None = None
     max_delay: float = 0.005
     queue_size: int = 1024
+    calibrated: bool = False
 
 
 class Opener:
@@ -80,12 +82,13 @@ class Opener:
             image_shape: (channels, height, width) of a model of MXNet that does not say it.
 
         Raises:
-            UserError: the name cannot be part of a path, or the backend cannot be had.
+            UserError: the name cannot be part of a path, the backend cannot be had, or calibrated probabilities cannot.
             ArtifactError: the model cannot be opened, or what was said of it does not fit.
         """
         check_name(name)
         model = load_model(path, class_names=class_names, image_shape=image_shape)
         computing = self._computing
+        temperature = _temperature_of(model, path) if computing.calibrated else None
         max_batch = computing.max_batch or DEFAULT_MAX_BATCH[computing.device.type]
         backend, candidates = choose(
             model,
@@ -105,7 +108,19 @@ class Opener:
             limits=self._limits,
             metrics=self._metrics.of_model(name),
             candidates=candidates,
+            temperature=temperature,
         )
+
+
+def _temperature_of(model: LoadedModel, path: Path) -> float:
+    temperature = model.description.temperature
+    if temperature is None:
+        raise UserError(
+            "the model has no temperature, so its probabilities cannot be calibrated",
+            where=str(path),
+            fix="imclass train fits one when it ends by itself; leave --calibrated out for other models.",
+        )
+    return temperature
 
 
 def load_model(

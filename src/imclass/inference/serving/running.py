@@ -39,6 +39,7 @@ def run(
     max_delay: float = 0.005,
     queue_size: int = 1024,
     threads: int = 0,
+    calibrated: bool = False,
     class_names: tuple[str, ...] | None = None,
     image_shape: tuple[int, int, int] | None = None,
     batch_transform: bool = False,
@@ -56,6 +57,7 @@ def run(
         device: auto, cpu, cuda or cuda:N.
         backend, precision, max_batch, max_delay, queue_size: as in `Computing`.
         threads: that decode; 0 is one a core.
+        calibrated: as in `Computing`.
         class_names, image_shape: of all models, as in `Opener.open`.
         batch_transform: whether SageMaker's batch transform sends the requests.
 
@@ -67,7 +69,7 @@ def run(
     token = None if token_file is None else read_token(token_file)
     check_tls(address.certificate, address.key)
     check_exposure(address, has_token=token is not None, insecure_public=insecure_public)
-    computing = Computing(choose_device(device), backend, precision, max_batch, max_delay, queue_size)
+    computing = Computing(choose_device(device), backend, precision, max_batch, max_delay, queue_size, calibrated)
     with ExitStack() as stack:
         # Before the models are opened, which takes time: a port that is taken is found out at once.
         opened = stack.enter_context(listening_socket(address))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imclass.calibration import calibrated
 from imclass.images import Preprocessing
 from imclass.inference.serving.backends import Backend, LoadedModel
 from imclass.inference.serving.batcher import Batcher
@@ -69,6 +70,7 @@ class ModelService:
         limits: of requests.
         metrics: of this model.
         candidates: among which the backend was chosen; empty when the user said which.
+        temperature: with which probabilities are calibrated; None to give those of the backend.
 
     Attributes:
         is_warm: whether the model has computed once.
@@ -83,6 +85,7 @@ class ModelService:
     limits: Limits
     metrics: ModelMetrics
     candidates: Sequence[Candidate] = ()
+    temperature: float | None = None
     is_warm: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +147,7 @@ class ModelService:
                 pixels = await self.decoder.decode(images, self.preprocessing, self.metrics)
                 rows = await asyncio.gather(*map(self._batcher.answer, places, pixels))
         self.metrics.total_seconds.observe(time.monotonic() - began)
-        return np.stack(rows)
+        return self._calibrated(np.stack(rows))
 
     async def answer_in_steps(self, image: bytes) -> AnsweredImage:
         """As `answer`, for one image, with what came between; within a `deadline`."""
@@ -152,8 +155,13 @@ class ModelService:
             began = time.monotonic()
             (pixels,) = await self.decoder.decode([image], self.preprocessing, self.metrics)
             decoded = time.monotonic()
-            probabilities = await self._batcher.answer(place, pixels)
+            (probabilities,) = self._calibrated((await self._batcher.answer(place, pixels))[np.newaxis])
         return AnsweredImage(pixels, probabilities, decoded - began, time.monotonic() - decoded)
+
+    def _calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.temperature is None:
+            return probabilities
+        return calibrated(probabilities, self.temperature, multi_label=self.labels.multi_label)
 
     @asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
@@ -182,6 +190,7 @@ class ModelService:
                 "max_batch": self.batching.max_batch,
                 "max_delay_ms": self.batching.max_delay * 1000,
                 "queue_size": self.batching.queue_size,
+                "calibrated": self.temperature is not None,
                 "max_body_bytes": self.limits.body_bytes,
                 "candidates": [vars(candidate) for candidate in self.candidates],
             },

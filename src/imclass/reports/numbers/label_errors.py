@@ -1,0 +1,85 @@
+"""Labels that are probably wrong, by confident learning.
+
+C. G. Northcutt, L. Jiang, I. L. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (Journal of
+Artificial Intelligence Research 70, 2021), with pruning by noise rate:
+
+1. A class is confidently there in an image when its probability is at least the mean probability that the class has in
+   the images labelled with it. Of several the likeliest counts.
+2. The images of a label in which its own class is confidently there, and those in which each other class is, tell the
+   share of that label's images that belong to another class, also of the images in which no class is confidently there.
+3. So many images of the label are suspected, those in which the other class leads the label's by most.
+
+The method asks for probabilities of a network that did not see the label: of held-out images, or from cross-validation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imclass.reports.numbers.judged import Judged
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Images whose label is probably wrong, the most probably wrong first.
+
+    Attributes:
+        rows: (M,) int64 places among the images looked at.
+        suggestions: (M,) int64, the likeliest class.
+        margins: (M,) float64, -1 to 0: probability of the label less that of the suggestion.
+    """
+
+    rows: NDArray[np.int64]
+    suggestions: NDArray[np.int64]
+    margins: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def class_thresholds(judged: Judged) -> NDArray[np.float64]:
+    """(K,) mean probability of each class in the images labelled with it; infinity for a class without images."""
+    counts = np.bincount(judged.labels, minlength=judged.num_classes)
+    sums = np.bincount(judged.labels, judged.label_probability, judged.num_classes)
+    thresholds = np.full(judged.num_classes, np.inf)
+    np.divide(sums, counts, out=thresholds, where=counts > 0)
+    return thresholds
+
+
+def confident_classes(judged: Judged) -> NDArray[np.int64]:
+    """(N,) the likeliest of the classes that are confidently present in each image; -1 where none is."""
+    present = judged.probabilities >= class_thresholds(judged)
+    likeliest = np.where(present, judged.probabilities, -1.0).argmax(axis=1)
+    return np.where(present.any(axis=1), likeliest, -1)
+
+
+def estimated_errors(judged: Judged) -> NDArray[np.int64]:
+    """How many images with a label (row) are of another class (column): (K, K) int64, the paper's calibrated joint."""
+    confident = confident_classes(judged)
+    is_sure = confident >= 0
+    classes = judged.num_classes
+    cells = judged.labels[is_sure] * classes + confident[is_sure]
+    joint = np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    images = np.bincount(judged.labels, minlength=classes)[:, np.newaxis]
+    shares = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1)
+    estimated: NDArray[np.int64] = np.round(shares * images).astype(np.int64)
+    np.fill_diagonal(estimated, 0)
+    return estimated
+
+
+def suspects(judged: Judged) -> Suspects:
+    """Find the images whose label is probably wrong.
+
+    Where the label is the likeliest class it is believed, however many errors are estimated.
+    """
+    chosen = np.zeros(len(judged.labels), np.bool_)
+    estimated = estimated_errors(judged)
+    for label, other in np.argwhere(estimated):
+        rows = np.flatnonzero(judged.labels == label)
+        leads = judged.probabilities[rows, other] - judged.probabilities[rows, label]
+        chosen[rows[np.argsort(-leads, kind="stable")[: estimated[label, other]]]] = True
+    rows = np.flatnonzero(chosen & ~judged.is_right)
+    margins = judged.label_probability[rows] - judged.confidence[rows]
+    order = np.argsort(margins, kind="stable")
+    return Suspects(rows[order], judged.answers[rows][order], margins[order])

@@ -1,0 +1,93 @@
+"""The two ways to a report: of a run, and of a model on labelled images."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imclass.reports.cross_validation import cross_validated
+from imclass.reports.making import PAGE, make_report
+from imclass.reports.subject import Computing, Subject, answers_to, open_run
+from imclass.training.evaluation import open_model_and_images
+
+
+def report_run(
+    output: str | Path,
+    *,
+    folds: int = 0,
+    device: str = "auto",
+    threads: int = 0,
+    quiet: bool = False,
+    tell: Callable[[str], None] = lambda words: None,
+) -> Path:
+    """Make the report of a run.
+
+    Args:
+        output: its folder, which gets `report.html` and a folder `report`.
+        folds: look for label errors in the training images by cross-validation, which trains so many networks; 0 takes
+            the answers of the model itself.
+        device: auto, cpu, cuda or cuda:N.
+        threads: that decode; 0 is one a core.
+        quiet: do not show what is fetched.
+        tell: told what takes long when it begins.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the folder holds no run, a file of it is damaged, or it cannot be cross-validated.
+    """
+    folder = Path(output)
+    subject = open_run(folder, Computing.on(device, threads), quiet=quiet)
+    make_report(cross_validated(subject, folds, tell) if folds else subject, folder)
+    return folder / PAGE
+
+
+def report_model(
+    model: str | Path,
+    source: str | Path,
+    output: str | Path,
+    *,
+    stream: bool = False,
+    image_root: str | Path | None = None,
+    attribute_names: tuple[str, str] | None = None,
+    label_format: str = "multi-hot",
+    class_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    device: str = "auto",
+    threads: int = 0,
+) -> Path:
+    """Make the report of a model on labelled images that it was not trained on.
+
+    Args:
+        model, source, stream, image_root, attribute_names, label_format, class_names, image_shape: as in
+            `evaluate_model`.
+        output: folder for `report.html` and a folder `report`, made when missing.
+        device, threads: as in `report_run`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the model or the images cannot be opened, or do not fit each other.
+    """
+    computing = Computing.on(device, threads)
+    description, network, images = open_model_and_images(
+        model,
+        source,
+        stream=stream,
+        image_root=image_root,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        class_names=class_names,
+        image_shape=image_shape,
+    )
+    answers = answers_to(images, description, network, computing)
+    subject = Subject(
+        name=str(model),
+        description=description,
+        network=network,
+        computing=computing,
+        answers=answers,
+        validation=images,
+    )
+    make_report(subject, Path(output))
+    return Path(output) / PAGE

@@ -1,0 +1,71 @@
+"""`imclass report`, and the report at the end of `imclass train`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from imclass.cli import app
+from tests.conftest import SaveModel
+from tests.pictures import write_class_folders
+
+SETTINGS = ("--image-shape", "3,16,16", "--num-layers", "8", "--epochs", "1", "--mini-batch-size", "8")
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(map(str, arguments)))
+
+
+def test_a_run_ends_with_its_report_which_can_be_made_again(tmp_path: Path) -> None:
+    photos = write_class_folders(tmp_path / "photos", 8)
+    output = tmp_path / "run1"
+    trained = invoke("train", photos, "--output", output, *SETTINGS, "--device", "cpu", "--threads", 1)
+    assert trained.exit_code == 0, trained.output
+    page = output / "report.html"
+    assert f"report    {page}" in trained.stdout
+    first = page.read_bytes()
+    page.unlink()
+    again = invoke("report", output, "--device", "cpu", "--threads", 1)
+    assert (again.exit_code, again.stdout) == (0, f"{page}\n")
+    assert page.read_bytes() == first
+
+
+def test_a_run_without_a_report(tmp_path: Path) -> None:
+    photos = write_class_folders(tmp_path / "photos", 8)
+    output = tmp_path / "run1"
+    trained = invoke("train", photos, "--output", output, *SETTINGS, "--device", "cpu", "--no-report", "--quiet")
+    assert (trained.exit_code, trained.stdout) == (0, "")
+    assert (output / "model.tar.gz").exists()
+    assert not (output / "report.html").exists()
+
+
+def test_a_model_on_images(save_model: SaveModel, tmp_path: Path) -> None:
+    photos = write_class_folders(tmp_path / "photos", 3)
+    for old, new in (("bars", "cat"), ("dots", "dog"), ("rings", "owl")):
+        (photos / old).rename(photos / new)
+    made = invoke("report", save_model(), photos, "--output", tmp_path / "out", "--device", "cpu", "--quiet")
+    assert (made.exit_code, made.stdout) == (0, "")
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run1", "--output", "x"], "--output belongs to the report of a model on SOURCE"),
+        (["run1", "--image-root", "x", "--stream"], "--image-root, --stream belongs to"),
+        (["model", "photos"], "give --output DIR"),
+        (["model", "photos", "--output", "x", "--folds", "3"], "--folds belongs to the report of a run"),
+        (["run1", "--folds", "1"], "0, or 2 or more"),
+    ],
+)
+def test_usage_errors(arguments: list[str], said: str) -> None:
+    result = invoke("report", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    result = invoke("report", tmp_path)
+    assert result.exit_code == 2
+    assert "this is not the output folder of a run: run.json cannot be read" in result.stderr

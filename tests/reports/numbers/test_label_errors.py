@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from imclass.reports.numbers.judged import Judged
+from imclass.reports.numbers.label_errors import class_thresholds, confident_classes, estimated_errors, suspects
+
+# Class thresholds by hand: class 0 is (0.9 + 0.8 + 0.1) / 3 = 0.6, class 1 is (0.7 + 0.5) / 2 = 0.6; 2 has no images.
+JUDGED = Judged(
+    np.array([[0.9, 0.1, 0.0], [0.8, 0.1, 0.1], [0.1, 0.85, 0.05], [0.2, 0.7, 0.1], [0.45, 0.5, 0.05]]),
+    np.array([0, 0, 0, 1, 1]),
+)
+
+
+def test_thresholds_are_mean_probabilities_of_a_class_in_its_own_images() -> None:
+    assert class_thresholds(JUDGED).tolist() == pytest.approx([0.6, 0.6, np.inf])
+
+
+def test_a_class_is_confidently_there_from_its_threshold_on() -> None:
+    assert confident_classes(JUDGED).tolist() == [0, 0, 1, 1, -1]
+
+
+def test_images_that_are_sure_of_nothing_count_in_proportion() -> None:
+    # Of label 0 two are sure of class 0 and one of class 1, of three; of label 1 one is sure, of class 1.
+    assert estimated_errors(JUDGED).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    unsure = Judged(
+        np.concatenate([JUDGED.probabilities, np.tile([[0.5, 0.4, 0.1]], (3, 1))]), np.array([0, 0, 0, 1, 1, 0, 0, 0])
+    )
+    # Class 0 now needs 3.3 / 6 = 0.55: the three more are sure of nothing, so 1 of 3 sure ones stands for 2 of 6.
+    assert estimated_errors(unsure).tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_what_another_class_leads_by_most_is_suspected() -> None:
+    found = suspects(JUDGED)
+    assert (found.rows.tolist(), found.suggestions.tolist(), len(found)) == ([2], [1], 1)
+    assert found.margins.tolist() == pytest.approx([0.1 - 0.85])
+
+
+def test_swapped_labels_are_found_and_the_worst_come_first() -> None:
+    generator = np.random.default_rng(0)
+    truths = generator.integers(0, 5, 1000)
+    logits = generator.normal(0, 1, (1000, 5))
+    logits[np.arange(1000), truths] += 4
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = truths.copy()
+    labels[:40] = (labels[:40] + 1) % 5
+    found = suspects(Judged(probabilities, labels))
+    hits = found.rows < 40
+    assert hits.sum() / 40 >= 0.9
+    assert hits.mean() >= 0.8
+    assert np.all(np.diff(found.margins) >= 0)
+    assert (found.suggestions[hits] == truths[found.rows[hits]]).mean() > 0.95
+
+
+def test_clean_and_certain_labels_are_not_suspected() -> None:
+    assert len(suspects(Judged(np.eye(4), np.arange(4)))) == 0

@@ -1,0 +1,208 @@
+"""The report as a whole: its page, its pictures, its tables."""
+
+import base64
+import csv
+import json
+import re
+import shutil
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from imclass import artifact
+from imclass.reports import report_model, report_run
+from imclass.reports.cross_validation import assign_folds, cross_validated
+from imclass.reports.making import make_report
+from imclass.reports.subject import Computing, Subject, open_run
+from imclass.training.answers import Answers
+from tests.conftest import SaveModel
+from tests.pictures import write_class_folders
+
+CPU = Computing(torch.device("cpu"), 1)
+PICTURES = {
+    "accuracy.png",
+    "confusion.png",
+    "images_per_second.png",
+    "learning_rate.png",
+    "loss.png",
+    "reliability.png",
+    "reliability_calibrated.png",
+    "thresholds.png",
+}
+
+
+class Page(HTMLParser):
+    """Collects what a page says, loads and runs, and checks that its elements are closed in order."""
+
+    VOID = ("meta", "link", "input", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.said: list[str] = []
+        self.anchors: set[str] = set()
+        self.targets: list[str] = []
+        self.pictures: list[str] = []
+        self.styled = 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.styled += "style" in values
+        self.anchors |= {values["id"]} if values.get("id") else set()
+        self.targets += [values["href"] or ""] if tag == "a" else []
+        self.pictures += [values["src"] or ""] if tag == "img" else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.styled += "style" in dict(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+@pytest.fixture(scope="session")
+def reported(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with its report; tests must not change it."""
+    folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("reported") / "run"))
+    assert report_run(folder, device="cpu", threads=1) == folder / "report.html"
+    return folder
+
+
+def test_the_page_is_whole_and_loads_nothing(reported: Path) -> None:
+    text = (reported / "report.html").read_text()
+    page = Page(text)
+    assert page.open == []
+    assert page.styled == 0, "the policy forbids style attributes"
+    assert {target.removeprefix("#") for target in page.targets} <= page.anchors
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    assert "@import" not in text
+    policy = r"default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; img-src data:"
+    assert re.search(policy, unescape(text))
+    for picture in page.pictures:
+        kind, data = picture.split(",", 1)
+        assert kind == "data:image/jpeg;base64"
+        assert cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+def test_the_page_says_what_was_measured(reported: Path) -> None:
+    said = " ".join(" ".join(Page((reported / "report.html").read_text()).said).split())
+    best = artifact.read_description(reported / "model.tar.gz").metrics["validation_accuracy"]
+    assert f"{100 * best:.4g}% accuracy" in said
+    assert "18 images measured" in said
+    assert "of these unreadable 1" in said
+    assert "1 validation images are in the training set too" in said
+    assert "12 to 12" in said
+    assert "imclass train" in said
+    assert "--set learning_rate=" in said
+
+
+def test_pictures_and_tables_lie_beside_the_page(reported: Path) -> None:
+    files = {path.name for path in (reported / "report").iterdir()}
+    assert files == PICTURES | {"label_errors.csv", "duplicates.csv"}
+    for name in PICTURES:
+        picture = cv2.imread(str(reported / "report" / name))
+        assert picture is not None
+        assert min(picture.shape[:2]) > 300
+        assert picture.std() > 5, "something is drawn"
+    with (reported / "report" / "duplicates.csv").open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"training": "bars/003.png", "validation": "rings/seen.png", "same_bytes": "True", "labels_differ": "True"}
+        ]
+    with (reported / "report" / "label_errors.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert row["set"] in ("training", "validation")
+            assert row["label"] != row["rather"]
+            assert -1 <= float(row["margin"]) <= 0
+
+
+def test_the_matrix_of_the_page_counts_every_image(reported: Path) -> None:
+    text = (reported / "report.html").read_text()
+    matrix = json.loads(re.search(r'id="matrix-data">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
+    assert sorted(matrix["order"]) == [0, 1, 2]
+    assert sum(count for _, _, count in matrix["cells"]) == 18
+    assert matrix["totals"] == [6, 5, 7]
+
+
+def test_any_name_is_text_on_the_page(finished_run: Path, tmp_path: Path) -> None:
+    subject = open_run(finished_run, CPU)
+    names = ("</script><script>alert(1)</script>", "\"'&<b>", "犬 \u2028")
+    renamed = subject.description.model_copy(update={"class_names": names})
+    make_report(Subject(**{**vars(subject), "description": renamed}), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.open == []
+    assert "alert(1)</script>" not in text
+    assert any(names[1] in said for said in page.said)
+
+
+def test_a_model_on_other_images(save_model: SaveModel, photos: Path, tmp_path: Path) -> None:
+    model = save_model(class_names=("bars", "dots", "rings"))
+    page = report_model(model, photos / "train", tmp_path / "made" / "here", device="cpu", threads=1)
+    text = page.read_text()
+    assert page == tmp_path / "made" / "here" / "report.html"
+    assert "36 in " in text
+    assert 'id="training"' not in text, "nothing is known of its run"
+    assert 'id="duplicates"' not in text
+    assert "The same again" not in text
+
+
+def test_a_multi_label_model(save_model: SaveModel, tmp_path: Path) -> None:
+    folder = write_class_folders(tmp_path / "photos", 4)
+    lines = []
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        labels = "\t".join(f"{(number >> bit) % 2}.0" for bit in range(3))
+        lines.append(f"{number}\t{labels}\t{path.relative_to(folder)}\n")
+    (folder / "all.lst").write_text("".join(lines))
+    model = save_model(multi_label=True)
+    page = report_model(model, folder / "all.lst", tmp_path / "out", device="cpu", threads=1)
+    document = Page(page.read_text())
+    said = " ".join(" ".join(document.said).split())
+    assert document.open == []
+    assert "mean average precision" in said
+    assert "Precision and recall of classes" in said
+    assert "is in the labels and was not found" in said or "was found and is not in the labels" in said
+    assert 'id="confusion"' not in page.read_text()
+    assert (tmp_path / "out" / "report" / "precision_recall.png").exists()
+
+
+def test_a_page_of_257_classes_and_30000_images_is_small(save_model: SaveModel, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    names = tuple(f"{number:03d}.a-rather-long-name-of-a-class" for number in range(257))
+    description, network = artifact.load(save_model(num_classes=257, class_names=names))
+    labels = generator.integers(0, 257, 30_000)
+    logits = generator.normal(0, 1, (30_000, 257)).astype(np.float32)
+    logits[np.arange(30_000), labels] += 4
+    answers = Answers(np.arange(30_000), logits, labels[:, None].astype(np.float32))
+    subject = Subject("model", description, network, CPU, answers, validation=None)
+    make_report(subject, tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 1_500_000  # the pictures, at most 300 of 10 kB, come on top
+
+
+def test_cross_validation_judges_every_image_by_another_network(finished_run: Path) -> None:
+    subject = cross_validated(open_run(finished_run, CPU), 2)
+    assert subject.folds == 2
+    assert subject.train_answers is not None
+    assert subject.train is not None
+    assert subject.train_answers.indices.tolist() == list(range(36))
+    assert np.array_equal(subject.train_answers.labels, subject.train.labels)
+
+
+def test_folds_are_even_in_every_class() -> None:
+    labels = np.repeat([0, 1, 2], [9, 6, 4]).astype(np.float32)[:, None]
+    fold_of = assign_folds(labels, 3, seed=0)
+    counts = [[int((fold_of[labels[:, 0] == k] == fold).sum()) for fold in range(3)] for k in range(3)]
+    assert counts[:2] == [[3, 3, 3], [2, 2, 2]]
+    assert sorted(counts[2]) == [1, 1, 2]
+    assert np.array_equal(fold_of, assign_folds(labels, 3, seed=0))
+    assert not np.array_equal(fold_of, assign_folds(labels, 3, seed=1))
