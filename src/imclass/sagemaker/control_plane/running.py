@@ -14,8 +14,11 @@ from starlette.types import ASGIApp
 from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
-from imclass.sagemaker.control_plane.application import Application
+from imclass.sagemaker.control_plane.application import OPERATIONS, Application
 from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
+from imclass.sagemaker.control_plane.console.access import Access
+from imclass.sagemaker.control_plane.console.application import ClosedConsole, Console, Inside
+from imclass.sagemaker.control_plane.console.passing_on import SANDBOX, with_headers
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.invocations import Invocations
@@ -48,6 +51,7 @@ def run(
     slots: int,
     access_key: str | None = None,
     secret_key_file: Path | None = None,
+    console_token_file: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, which is raised again; to be called in the main thread.
 
@@ -57,6 +61,7 @@ def run(
         region: of the ARNs.
         slots: how many jobs run at once.
         access_key, secret_key_file: requests must be signed with them; an address that others reach needs them.
+        console_token_file: the console asks for the token in it; where requests must be signed it needs one.
 
     Raises:
         UserError: the address cannot be had or is not protected, a file is wrong, or the folder is in use.
@@ -64,6 +69,7 @@ def run(
     if REGION.fullmatch(region) is None:
         raise UserError(f"{region!r} is not the name of a region", where="--region", fix="Give one such as us-east-1.")
     verifier = make_verifier(address, access_key, secret_key_file)
+    access = make_access(verifier, console_token_file)
     account = Account(region)
     data = data.absolute()
     with ExitStack() as stack:
@@ -91,7 +97,8 @@ def run(
         stack.enter_context(closing(endpoints))
         plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning)
         runtime = Invocations(endpoints.router, state, account, verifier)
-        application = Application(plane, verifier, runtime, s3_application(store, verifier, region))
+        console = make_console(plane, access, store)
+        application = Application(plane, verifier, console, runtime, s3_application(store, verifier, region))
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -116,8 +123,35 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
+def make_access(verifier: Verifier, token_file: Path | None) -> Access | None:
+    """Who may use the console; None for nobody, because a browser cannot sign and there is no token.
+
+    Raises:
+        UserError: the token cannot be read.
+    """
+    if token_file is not None:
+        return Access(read_secret(token_file, "token of the console"))
+    return Access() if isinstance(verifier, AcceptAll) else None
+
+
+def make_console(plane: Plane, access: Access | None, store: Store) -> ASGIApp:
+    """What answers people, in whose name it asks endpoints and S3 without a signature.
+
+    Args:
+        access: None for no console.
+    """
+    if access is None:
+        return ClosedConsole()
+    objects = S3Application(store, region=plane.account.region)
+    runtime = Invocations(plane.endpoints.router, plane.state, plane.account, AcceptAll())
+    return Console(plane, OPERATIONS, access, Inside(store, objects, runtime))
+
+
 def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
-    """What answers requests of S3; signatures are checked as those of the other services are."""
+    """What answers requests of S3; signatures are checked as those of the other services are.
+
+    Pages in buckets do not become pages of the console, which has the same origin.
+    """
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
@@ -126,7 +160,7 @@ def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
         except SignatureError as error:
             raise S3Error(error.code, error.message) from error
 
-    return S3Application(store, verify, region)
+    return with_headers(S3Application(store, verify, region), SANDBOX)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
