@@ -40,8 +40,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a job that failed and one that runs until it is stopped."""
     data = tmp_path_factory.mktemp("plane")
     write_bucket(data)
-    (data / "s3/bucket/page.html").write_text("<script>document.title = `ran ${self.origin}`</script>")
     with control_plane(data, "--slots", "2") as running:
+        page = b"<script>document.title = `ran ${self.origin}`</script>"
+        running.client("s3").put_object(Bucket="bucket", Key="page.html", Body=page, ContentType="text/html")
         sagemaker = running.client("sagemaker")
         sagemaker.create_training_job(**job("wrong", {**HYPERPARAMETERS, "num_classes": "many"}))
         sagemaker.create_training_job(**job("runs", LONG))

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from imclass.sagemaker.control_plane.console import charts, words
-from imclass.sagemaker.control_plane.console.sections import Section
+from imclass.sagemaker.control_plane.console.sections import ENDPOINTS, MODELS, TRAINING, Section
 
 PREFIX = "/_console"
 """Of all addresses of the console but its first, which is `/`. No bucket can have this name."""
@@ -33,6 +33,9 @@ POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
+PAGES_OF_MEMBERS = {"ModelName": MODELS.path, "TrainingJobName": TRAINING.path, "EndpointName": ENDPOINTS.path}
+"""Where the things are that members of descriptions name."""
+
 SECONDS_OF_A_YEAR = 365 * 24 * 3600
 
 
@@ -51,6 +54,10 @@ class Frame:
     proof: str
     has_store: bool
     can_sign_out: bool
+
+    def has(self, path: str) -> bool:
+        """Whether there is a section at this path."""
+        return any(section.path == path for section in self.sections)
 
 
 NO_FRAME = Frame((), "", has_store=False, can_sign_out=False)
@@ -133,5 +140,6 @@ def _environment() -> Environment:
         "asset_address": asset_address,
         "prefix": PREFIX,
         "charts": charts,
+        "pages_of_members": PAGES_OF_MEMBERS,
     }
     return environment
