@@ -64,6 +64,15 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="File with its secret.", show_default=False, rich_help_panel=_ADDRESS),
     ] = None,
+    console_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The web console asks for the token in it; with --access-key there is no console without one.",
+            show_default=False,
+            rich_help_panel=_ADDRESS,
+        ),
+    ] = None,
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of everything that is kept.", rich_help_panel=_JOBS)
     ] = DATA,
@@ -138,7 +147,7 @@ def command(
 
     eval "$(imclass control-plane env)"
 
-    imclass control-plane --host 0.0.0.0 --access-key me --secret-key-file secret.txt
+    imclass control-plane --host 0.0.0.0 --access-key me --secret-key-file secret.txt --console-token-file token.txt
 
     imclass control-plane interrupt my-spot-job
     """
@@ -168,6 +177,7 @@ def command(
             secret_key_file=secret_key_file,
             s3_endpoint=s3_endpoint,
             ray=RayCluster(ray_address, host_cpus, host_gpus) if runner is RunsOn.RAY else None,
+            console_token_file=console_token_file,
         )
 
 

@@ -10,6 +10,7 @@
     POST / with a form, Version=2010-05-08      IAM
     POST /endpoints/NAME/invocations            SageMaker's runtime
     POST / with a form, Version=2010-08-01      CloudWatch, as older clients send it
+    /_console/..., and / for browsers           the console
     everything else                             S3
 """
 
@@ -39,6 +40,7 @@ from imclass.sagemaker.control_plane import (
     tuning_operations,
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
+from imclass.sagemaker.control_plane.console.application import is_for_console
 from imclass.sagemaker.control_plane.incoming import checked_body
 from imclass.sagemaker.control_plane.invocations import is_of_runtime
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
@@ -81,13 +83,15 @@ class Application:
     """The ASGI application of the control plane.
 
     Args:
+        console: what answers people; it knows them itself.
         runtime: what answers requests to endpoints; it checks signatures itself.
         s3: likewise, of S3.
     """
 
-    def __init__(self, plane: Plane, verifier: Verifier, runtime: ASGIApp, s3: ASGIApp) -> None:
+    def __init__(self, plane: Plane, verifier: Verifier, console: ASGIApp, runtime: ASGIApp, s3: ASGIApp) -> None:
         self._plane = plane
         self._verifier = verifier
+        self._console = console
         self._runtime = runtime
         self._s3 = s3
 
@@ -97,6 +101,9 @@ class Application:
             return
         if is_of_runtime(scope):
             await self._runtime(scope, receive, send)
+            return
+        if is_for_console(scope):
+            await self._console(scope, receive, send)
             return
         request = Request(scope, receive)
         if "x-amz-target" in request.headers:

@@ -15,9 +15,12 @@ from starlette.types import ASGIApp
 from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.account import Account
-from imclass.sagemaker.control_plane.application import Application
+from imclass.sagemaker.control_plane.application import OPERATIONS, Application
 from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
+from imclass.sagemaker.control_plane.console.access import Access
+from imclass.sagemaker.control_plane.console.application import ClosedConsole, Console, Inside
+from imclass.sagemaker.control_plane.console.passing_on import SANDBOX, with_headers
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.invocations import Invocations
@@ -56,6 +59,7 @@ def run(
     secret_key_file: Path | None = None,
     s3_endpoint: str | None = None,
     ray: "RayCluster | None" = None,
+    console_token_file: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, which is raised again; to be called in the main thread.
 
@@ -67,6 +71,7 @@ def run(
         access_key, secret_key_file: requests must be signed with them; an address that others reach needs them.
         s3_endpoint: URL of an S3 that is used instead of our own.
         ray: the cluster that training jobs run on; without one they run here.
+        console_token_file: the console asks for the token in it; where requests must be signed it needs one.
 
     Raises:
         UserError: the address cannot be had or is not protected, a file is wrong, or the folder is in use.
@@ -74,12 +79,13 @@ def run(
     if REGION.fullmatch(region) is None:
         raise UserError(f"{region!r} is not the name of a region", where="--region", fix="Give one such as us-east-1.")
     verifier = make_verifier(address, access_key, secret_key_file)
+    access = make_access(verifier, console_token_file)
     account = Account(region)
     data = data.absolute()
     with ExitStack() as stack:
         opened = stack.enter_context(listening_socket(address))
         state = stack.enter_context(opened_state(data))
-        buckets, s3 = opened_s3(data, s3_endpoint, verifier, region)
+        buckets, s3, store = opened_s3(data, s3_endpoint, verifier, region)
         logs = LogFolder(data / "logs")
         runner = None if ray is None else stack.enter_context(ray_runner(ray))
         places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
@@ -102,7 +108,8 @@ def run(
         stack.enter_context(closing(endpoints))
         plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning)
         runtime = Invocations(endpoints.router, state, account, verifier)
-        application = Application(plane, verifier, runtime, s3)
+        console = make_console(plane, access, store)
+        application = Application(plane, verifier, console, runtime, s3)
         opened.listen(BACKLOG)  # so that whoever reads the next line can connect
         log.info("listening on %s", replace(address, port=opened.getsockname()[1]).url)
         uvicorn.Server(_config(application)).run([opened])
@@ -138,15 +145,17 @@ def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
     return closing(RayRunner(cluster))
 
 
-def opened_s3(data: Path, endpoint: str | None, verifier: Verifier, region: str) -> tuple[Buckets, ASGIApp]:
-    """The buckets for jobs, and what answers requests of S3.
+def opened_s3(
+    data: Path, endpoint: str | None, verifier: Verifier, region: str
+) -> tuple[Buckets, ASGIApp, Store | None]:
+    """The buckets for jobs, what answers requests of S3, and the store of both where it is our own.
 
     Raises:
         UserError: the folder cannot be used, or the endpoint is no address.
     """
     if endpoint is None:
         store = Store(data / "s3")
-        return LocalBuckets(store), s3_application(store, verifier, region)
+        return LocalBuckets(store), s3_application(store, verifier, region), store
     if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
         raise UserError(
             f"{endpoint!r} is no address of a server",
@@ -155,11 +164,38 @@ def opened_s3(data: Path, endpoint: str | None, verifier: Verifier, region: str)
         )
     from imclass.sagemaker.control_plane.remote_buckets import RemoteBuckets
 
-    return RemoteBuckets(endpoint, region, data / "cache"), S3Elsewhere(endpoint)
+    return RemoteBuckets(endpoint, region, data / "cache"), S3Elsewhere(endpoint), None
+
+
+def make_access(verifier: Verifier, token_file: Path | None) -> Access | None:
+    """Who may use the console; None for nobody, because a browser cannot sign and there is no token.
+
+    Raises:
+        UserError: the token cannot be read.
+    """
+    if token_file is not None:
+        return Access(read_secret(token_file, "token of the console"))
+    return Access() if isinstance(verifier, AcceptAll) else None
+
+
+def make_console(plane: Plane, access: Access | None, store: Store | None) -> ASGIApp:
+    """What answers people, in whose name it asks endpoints and S3 without a signature.
+
+    Args:
+        access: None for no console.
+    """
+    if access is None:
+        return ClosedConsole()
+    objects = None if store is None else S3Application(store, region=plane.account.region)
+    runtime = Invocations(plane.endpoints.router, plane.state, plane.account, AcceptAll())
+    return Console(plane, OPERATIONS, access, Inside(store, objects, runtime))
 
 
 def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
-    """What answers requests of S3; signatures are checked as those of the other services are."""
+    """What answers requests of S3; signatures are checked as those of the other services are.
+
+    Pages in buckets do not become pages of the console, which has the same origin.
+    """
 
     def verify(method: str, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
@@ -168,7 +204,7 @@ def s3_application(store: Store, verifier: Verifier, region: str) -> ASGIApp:
         except SignatureError as error:
             raise S3Error(error.code, error.message) from error
 
-    return S3Application(store, verify, region)
+    return with_headers(S3Application(store, verify, region), SANDBOX)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:

@@ -64,13 +64,20 @@ def decode_uri(text: str) -> str:
         raise S3Error("InvalidURI", "Couldn't parse the specified URI: it is not UTF-8.") from error
 
 
-def _address(host: str, raw_path: str) -> tuple[str, str]:
+def bucket_in_host(host: str) -> str:
+    """The bucket that a Host header names, as BUCKET.localhost:4566 does; empty for none."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    path = raw_path.removeprefix("/")
     for suffix in HOSTS:
         bucket = name.lower().removesuffix(f".{suffix}")
         if bucket != name.lower() and is_bucket_name(bucket):
-            return bucket, decode_uri(path)
+            return bucket
+    return ""
+
+
+def _address(host: str, raw_path: str) -> tuple[str, str]:
+    path = raw_path.removeprefix("/")
+    if bucket := bucket_in_host(host):
+        return bucket, decode_uri(path)
     bucket, _, key = path.partition("/")
     return decode_uri(bucket), decode_uri(key)
 
