@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PLACEHOLDER = "\0"
-_LOGGED_VALUE = re.compile(r"%[-\d.]*[sdfgr]")
+_VALUE_PUT_IN_LATER = re.compile(r"%[-\d.]*[sdfgr]|\{\w+\}")  # of logging and of str.format
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -26,7 +26,7 @@ def texts(path: Path) -> Iterator[str]:
         if isinstance(node, ast.JoinedStr):
             yield "".join(_text(part) for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield _LOGGED_VALUE.sub(PLACEHOLDER, node.value)
+            yield _VALUE_PUT_IN_LATER.sub(PLACEHOLDER, node.value)
 
 
 def _text(part: ast.expr) -> str:
