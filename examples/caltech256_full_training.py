@@ -13,8 +13,8 @@ This is work for a GPU. `--set epochs=2` shows on any machine that everything is
 network that answers well.
 """
 
-import arguments
 import imclass
+import script
 
 # As text, which is how a job has them; numbers would do as well.
 HYPERPARAMETERS = {
@@ -32,7 +32,7 @@ HYPERPARAMETERS = {
 
 
 def main() -> None:
-    given = arguments.parser(__doc__).parse_args()
+    given = script.parser(__doc__).parse_args()
     run = imclass.train(
         channels={
             "train": given.data / "caltech-256-60-train.rec",
@@ -49,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -11,12 +11,12 @@ forgets what the others taught it.
 import shutil
 from pathlib import Path
 
-import arguments
 import imclass
+import script
 
 
 def main() -> None:
-    given = arguments.parser(__doc__).parse_args()
+    given = script.parser(__doc__).parse_args()
     changes = dict(given.changes)
     validation = given.data / "validation"
     first = imclass.train(
@@ -45,4 +45,4 @@ def put_together(folder: Path, *parts: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

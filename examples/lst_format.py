@@ -10,8 +10,8 @@ are DATA, and the lists RUN/train.lst and RUN/validation.lst say which images be
 import random
 from pathlib import Path
 
-import arguments
 import imclass
+import script
 from imclass.data import write_lst
 
 SEED = 0
@@ -29,7 +29,7 @@ HYPERPARAMETERS = {
 
 
 def main() -> None:
-    parser = arguments.parser(__doc__)
+    parser = script.parser(__doc__)
     parser.add_argument("--per-class", type=int, default=60, metavar="N", help="images of a class to train on (60)")
     given = parser.parse_args()
     lists = write_lists(given.data, given.run, given.per_class)
@@ -73,4 +73,4 @@ def write_lists(data: Path, run: Path, per_class: int) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -14,8 +14,8 @@ import json
 import random
 from pathlib import Path
 
-import arguments
 import imclass
+import script
 from imclass.data import write_lst
 
 SEED = 0
@@ -37,7 +37,7 @@ HYPERPARAMETERS = {
 
 
 def main() -> None:
-    parser = arguments.parser(__doc__)
+    parser = script.parser(__doc__)
     parser.add_argument("--annotations", default="instances_val2017.json", metavar="FILE", help="in DATA/annotations")
     parser.add_argument("--images", default="val2017", metavar="FOLDER", help="in DATA")
     parser.add_argument("--classes", default=CLASSES, metavar="NAME,...", help=CLASSES)
@@ -101,4 +101,4 @@ def print_answers(model_path: Path, images: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

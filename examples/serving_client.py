@@ -37,6 +37,9 @@ def main() -> None:
             failures += 1
         except URLError as error:
             sys.exit(f"{given.url} cannot be reached: {error.reason}")
+        except OSError as error:
+            print(f"{image}: {error.strerror or error}", file=sys.stderr)
+            failures += 1
         else:
             probability, label = max(zip(answer["probabilities"], answer["labels"], strict=True))
             print(image, label, f"{probability:.6f}", sep="\t")

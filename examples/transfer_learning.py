@@ -11,14 +11,14 @@ then all layers are, at the low learning rate of the modern recipe for fine-tuni
 
 from pathlib import Path
 
-import arguments
 import imclass
+import script
 
 HYPERPARAMETERS = {"use_pretrained_model": "1", "num_layers": "18", "freeze_backbone_epochs": "1"}
 
 
 def main() -> None:
-    parser = arguments.parser(__doc__)
+    parser = script.parser(__doc__)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors or a PyTorch state dictionary")
     given = parser.parse_args()
     run = imclass.train(
@@ -33,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -92,4 +92,4 @@ def test_pages_are_in_plain_characters() -> None:
 def test_examples_are_run_by_tests() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     programs = [path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".sh")]
-    assert [name for name in programs if name != "arguments.py" and f'"{name}"' not in tests] == []
+    assert [name for name in programs if name != "script.py" and f'"{name}"' not in tests] == []

@@ -17,6 +17,8 @@ from tests.examples.conftest import EXAMPLES
 from tests.inference.serving.sockets import ServerProcess, as_process
 from tests.pictures import picture
 
+UNANSWERED = "1 images were not answered"
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -63,6 +65,9 @@ def check_python_client(url: str, images: list[Path], expected: np.ndarray, no_i
     assert done.stderr.startswith(f"{no_image}: 400: ")
     assert "neither JPEG nor PNG" in done.stderr
     assert len(done.stdout.splitlines()) == 1
+
+    done = run(*client, url, no_image.with_name("none.jpg"))
+    assert done.stderr.splitlines() == [f"{no_image.with_name('none.jpg')}: No such file or directory", UNANSWERED]
 
     done = run(*client, "http://127.0.0.1:9", images[0])
     assert done.returncode == 1

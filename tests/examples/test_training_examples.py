@@ -135,10 +135,15 @@ def test_a_change_must_be_a_name_and_a_value(run_example: RunExample, capsys: py
     assert "'epochs' is not NAME=VALUE" in capsys.readouterr().err
 
 
+def test_what_users_can_put_right_is_said_in_a_sentence(tmp_path: Path, run_example: RunExample) -> None:
+    with pytest.raises(SystemExit, match=r"transfer_learning\.py: .*there is no such file or folder"):
+        run_example("transfer_learning.py", tmp_path / "none", tmp_path / "run")
+    with pytest.raises(SystemExit, match=r"multi_label\.py: .*No such file or directory: .*instances_val2017\.json"):
+        run_example("multi_label.py", tmp_path / "none", tmp_path / "run")
+
+
 def test_the_index_names_every_example() -> None:
     index = (DOCS / "README.md").read_text()
-    programs = [
-        path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh") and path.name != "arguments.py"
-    ]
+    programs = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh") and path.name != "script.py"]
     assert len(programs) == 8
     assert [name for name in programs if f"examples/{name}" not in index] == []

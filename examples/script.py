@@ -1,7 +1,11 @@
-"""The arguments that the training examples have in common."""
+"""What the training examples have in common: their arguments, and how they end."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import imclass
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -28,3 +32,11 @@ def _name_and_value(text: str) -> tuple[str, str]:
     if not (name and sign):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script, and say without a traceback what the user can put right."""
+    try:
+        main()
+    except (imclass.UserError, OSError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
