@@ -57,6 +57,9 @@ def test_every_command_works(tmp_path: Path, free_port: int) -> None:
     assert completed.returncode == 0, completed.stdout + completed.stderr
     outputs = outputs_of(completed.stdout)
 
+    listed = next(block.text for block in blocks(section(PAGE, "Get pictures")) if block.language == "text")
+    assert all((tmp_path / name).is_file() for name in listed.splitlines())
+
     trained = next(text for command, text in outputs.items() if command.startswith("imclass train"))
     best = re.search(r"^best +([\d.]+)% validation accuracy, after epoch \d of 6$", trained, re.MULTILINE)
     assert best is not None
