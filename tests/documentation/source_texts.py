@@ -38,7 +38,10 @@ def says(text: str, message: str) -> bool:
 
     The message may leave out the beginning and the end of the text, as words; in between every word counts.
     """
-    pattern = re.escape(PLACEHOLDER).join(re.escape(part) for part in message.split("..."))
+    parts = message.split("...")
+    if not all(part in text for part in parts):  # much faster than the pattern, for almost all texts
+        return False
+    pattern = re.escape(PLACEHOLDER).join(map(re.escape, parts))
     return re.search(rf"(?<!\w){pattern}(?!\w)", text) is not None
 
 

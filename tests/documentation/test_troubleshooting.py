@@ -17,19 +17,25 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FEWEST_LETTERS = 7
 
 
-@cache
-def texts_of(path: Path) -> tuple[str, ...]:
-    return tuple(texts(path))
-
-
 def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@cache
+def texts_of_rooms() -> list[tuple[str, str]]:
+    """All texts of the source, each with its room."""
+    return [(room(path), text) for path in MODULES for text in texts(path)]
+
+
+@cache
+def rooms_that_say(message: str) -> set[str]:
+    return {room for room, text in texts_of_rooms() if says(text, message)}
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_the_source_says_the_message(message: str) -> None:
     assert len(re.findall(r"\w", message)) >= FEWEST_LETTERS or message == "must be ..."
-    assert any(says(text, message) for path in MODULES for text in texts_of(path))
+    assert rooms_that_say(message)
 
 
 def test_no_message_is_there_twice() -> None:
@@ -47,9 +53,7 @@ def test_every_kind_of_error_is_explained() -> None:
 def test_every_room_that_refuses_something_is_there() -> None:
     kinds = {"UserError", *user_error_kinds(MODULES)}
     refusing = {room(path) for path in MODULES if raisers(path, kinds)} - {"errors"}
-    quoted = {
-        room(path) for path in MODULES if any(says(text, message) for message in MESSAGES for text in texts_of(path))
-    }
+    quoted = set.union(*map(rooms_that_say, MESSAGES))
     assert refusing - quoted == set()
 
 
