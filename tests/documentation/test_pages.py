@@ -11,8 +11,8 @@ from imclass.hyperparameters import FIELDS
 from tests.documentation.pages import DOCS, PAGES, ROOT, anchors, blocks, code_spans, links
 
 COMMANDS = (
-    *("train", "evaluate", "predict", "transform", "serve", "convert", "pack", "unpack", "inspect"),
-    "control-plane",
+    *("train", "tune", "evaluate", "report", "compare", "predict", "transform", "serve", "convert"),
+    *("pack", "unpack", "inspect", "control-plane"),
 )
 OF_EVERY_COMMAND = {"--help", "--version", "--install-completion"}
 GUIDES = ("getting-started.md", "coming-from-sagemaker.md", "choosing-hyperparameters.md", "data.md")
