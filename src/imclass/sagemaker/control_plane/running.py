@@ -75,7 +75,7 @@ def run(
         state = stack.enter_context(opened_state(data))
         buckets, s3 = opened_s3(data, s3_endpoint, verifier, region)
         logs = LogFolder(data / "logs")
-        runner = None if ray is None else stack.enter_context(ray_runner(ray))
+        runner = None if ray is None else stack.enter_context(ray_runner(ray, data))
         runs = TrainingRuns(Places(state, buckets, logs, Slots(slots), account, data / "jobs"), runner)
         stack.enter_context(closing(runs))
         runs.resume()
@@ -105,7 +105,7 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
-def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
+def ray_runner(cluster: "RayCluster", data: Path) -> "closing[RayRunner]":
     """What runs jobs on a cluster, until the end of a block.
 
     Raises:
@@ -113,7 +113,7 @@ def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
     """
     from imclass.sagemaker.control_plane.ray_runner import RayRunner
 
-    return closing(RayRunner(cluster))
+    return closing(RayRunner(cluster, data))
 
 
 def opened_s3(data: Path, endpoint: str | None, verifier: Verifier, region: str) -> tuple[Buckets, ASGIApp]:
