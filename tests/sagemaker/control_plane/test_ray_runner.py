@@ -72,7 +72,8 @@ def test_hosts_on_two_nodes_outlive_the_server_and_make_room_for_others(
         server.kill()
     with control_plane(tmp_path, *options(address)) as server:
         sagemaker = server.client("sagemaker")
-        for name in ("two", "next"):
+        sagemaker.create_training_job(**job("whole", SHARED, **TWO_HOSTS))  # needs what others had, all of it
+        for name in ("two", "next", "whole"):
             description = wait_for_end(sagemaker, name)
             assert description["TrainingJobStatus"] == "Completed", description.get("FailureReason")
             assert artifact.load(tmp_path / f"s3/bucket/output/{name}/output/model.tar.gz")[0].num_classes == 3

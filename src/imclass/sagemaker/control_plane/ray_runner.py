@@ -9,6 +9,7 @@ have imclass.
 """
 
 import fcntl
+import hashlib
 import os
 import socket
 import struct
@@ -67,11 +68,15 @@ class HostActor:
 class RayRunner(Runner):
     """Places on a cluster.
 
+    Args:
+        data: folder of the server, which tells its places from those of others.
+
     Raises:
         UserError: Ray is not installed, or there is no such cluster.
     """
 
-    def __init__(self, cluster: RayCluster) -> None:
+    def __init__(self, cluster: RayCluster, data: Path) -> None:
+        self._prefix = f"imclass-{hashlib.sha256(str(data).encode()).hexdigest()[:8]}-"
         self._ray = connected(cluster.address, NAMESPACE)
         has_gpus = self._ray.cluster_resources().get("GPU", 0) > 0
         gpus = (1 if has_gpus else 0) if cluster.gpus is None else cluster.gpus
@@ -93,7 +98,8 @@ class RayRunner(Runner):
         return int(min(resources.get(kind, 0.0) // amount for kind, amount in self._needs.items()))
 
     def take(self, job: str, count: int, gives_up: Callable[[], bool]) -> Sequence[Location] | None:
-        names = [f"{job}-{token_hex(4)}-{host_name(index)}" for index in range(count)]
+        attempt = f"{self._prefix}{job}-{token_hex(4)}"
+        names = [f"{attempt}-{host_name(index)}" for index in range(count)]
         group = self._ray.util.placement_group([self._needs] * count, name=names[0], lifetime="detached")
         while not group.wait(LOOK_AGAIN_SECONDS):
             if gives_up():
@@ -108,7 +114,11 @@ class RayRunner(Runner):
         return names
 
     def reclaim(self, locations: Sequence[Location]) -> None:
-        """Ray has not forgotten them."""
+        known = set(locations)
+        for group in self._ray.util.placement_group_table().values():
+            name = group["name"]
+            if name.startswith(self._prefix) and group["state"] != "REMOVED" and name not in known:
+                self._ray.util.remove_placement_group(self._ray.util.get_placement_group(name))
 
     def give_back(self, locations: Sequence[Location]) -> None:
         for name in locations:

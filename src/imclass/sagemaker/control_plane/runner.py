@@ -49,7 +49,11 @@ class Runner(Protocol):
         """
 
     def reclaim(self, locations: Sequence[Location]) -> None:
-        """Take the places that a job had before a restart of the server."""
+        """Take the places that jobs had before a restart of the server, and let go of all others that it had.
+
+        Args:
+            locations: of all jobs.
+        """
 
     def give_back(self, locations: Sequence[Location]) -> None:
         """Let others have the places of a job that has ended."""

@@ -87,7 +87,7 @@ def run(
         state = stack.enter_context(opened_state(data))
         buckets, s3, store = opened_s3(data, s3_endpoint, verifier, region)
         logs = LogFolder(data / "logs")
-        runner = None if ray is None else stack.enter_context(ray_runner(ray))
+        runner = None if ray is None else stack.enter_context(ray_runner(ray, data))
         places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
         runs = TrainingRuns(places, runner)
         transforms = KeptRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
@@ -134,7 +134,7 @@ def make_verifier(address: Address, access_key: str | None, secret_key_file: Pat
     return AcceptAll()
 
 
-def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
+def ray_runner(cluster: "RayCluster", data: Path) -> "closing[RayRunner]":
     """What runs jobs on a cluster, until the end of a block.
 
     Raises:
@@ -142,7 +142,7 @@ def ray_runner(cluster: "RayCluster") -> "closing[RayRunner]":
     """
     from imclass.sagemaker.control_plane.ray_runner import RayRunner
 
-    return closing(RayRunner(cluster))
+    return closing(RayRunner(cluster, data))
 
 
 def opened_s3(

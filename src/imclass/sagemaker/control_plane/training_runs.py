@@ -332,8 +332,7 @@ class TrainingRuns:
         active = [document for status in ACTIVE for document in self._places.state.of_status(KIND, status)]
         active.sort(key=lambda document: ("slots" not in document, document["CreationTime"]))
         self._remove_left_over({document["TrainingJobName"] for document in active})
-        for document in active:
-            self._runner.reclaim(document.get("slots", ()))
+        self._runner.reclaim([location for document in active for location in document.get("slots", ())])
         for document in active:
             self.start(document["TrainingJobName"])
             if document["status"] == STOPPING:
