@@ -83,7 +83,7 @@ def _best(account: Account, best: Trial) -> Iterator[str]:
 
 def _drawings(account: Account, best: Trial) -> Iterator[str]:
     search, trials = account.search, account.trials
-    yield f'<h2>Trials</h2><div class="plots"><figure>{history(trials, search.objective)}<figcaption>'
+    yield f'<h2>Trials</h2><div class="plots wide"><figure>{history(trials, search.objective)}<figcaption>'
     yield "Value of each trial; the line is the best so far.</figcaption></figure>"
     yield f"<figure>{curves(trials, best, search.objective)}<figcaption>"
     yield "After each epoch; the best trial stands out, trials that were stopped early are dashed."
