@@ -35,6 +35,6 @@ table { border-collapse: collapse; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .chosen td { color: var(--best); font-weight: 600; }
-.bars { width: 16rem; max-width: 40vw; }
+.bars { width: 16rem; max-width: 22vw; }
 .bar { background: var(--bar); height: .7rem; border-radius: .2rem; min-width: 1px; }
 """
