@@ -26,7 +26,9 @@ def labels(axis: NumberAxis | ChoiceAxis) -> list[str]:
 def test_ticks_are_round_and_within_the_axis() -> None:
     assert labels(NumberAxis(0.0, 1.0)) == ["0", "0.25", "0.5", "0.75", "1"]
     assert labels(NumberAxis(0.412, 0.431)) == ["0.415", "0.42", "0.425", "0.43"]
-    assert labels(NumberAxis(1e-6, 0.5, "Logarithmic")) == ["1e-06", "0.0001", "0.01"]
+    assert labels(NumberAxis(1e-6, 0.5, "Logarithmic")) == ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1"]
+    assert labels(NumberAxis(1e-8, 1.0, "Logarithmic")) == ["1e-08", "1e-06", "0.0001", "0.01", "1"]
+    assert labels(NumberAxis(0.005, 0.5, "Logarithmic")) == ["0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]
     assert labels(NumberAxis(1e-4, 0.5, "Logarithmic")) == ["0.0001", "0.001", "0.01", "0.1"]
     assert labels(NumberAxis(8, 64, "Logarithmic")) == ["10", "20", "50"]
     assert labels(NumberAxis(0.0, 0.999, "ReverseLogarithmic")) == ["0", "0.5", "0.9", "0.99", "0.999"]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from imclass.tuning.ranges import CategoricalRange, NumberRange, Range, Scale
 
 TICKS = 4
-"""Into so many parts or a few less an axis is divided."""
+"""Into so many parts or a few less a linear axis is divided."""
+MOST_TICKS = 7
+"""Of a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,16 @@ class NumberAxis:
         return [number * step for number in range(first, last + 1)]
 
     def _powers(self) -> list[float]:
-        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        stride = math.ceil((last - first) / (TICKS + 1))
-        powers = [10.0**exponent for exponent in range(first, last + 1) if exponent % stride == 0]
-        factors: tuple[int, ...] = (1,) if len(powers) > TICKS or stride > 1 else (1, 2, 5)
-        values = [factor * power for power in powers for factor in factors]
+        """Powers of ten, with 2 and 5 times as much between them, or with some of them left out."""
+        decades = math.ceil(math.log10(self.high)) - math.floor(math.log10(self.low))
+        finest = self._multiples((1, 2, 5), 1)
+        coarser = (self._multiples((1,), stride) for stride in range(1, decades + 2))
+        return next(values for values in (finest, *coarser) if len(values) <= MOST_TICKS)
+
+    def _multiples(self, factors: Sequence[int], stride: int) -> list[float]:
+        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        powers = (10.0**exponent for exponent in exponents if exponent % stride == 0)
+        values = (factor * power for power in powers for factor in factors)
         return [value for value in values if self.low <= value <= self.high]
 
     def _nines(self) -> list[float]:

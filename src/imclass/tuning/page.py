@@ -83,7 +83,7 @@ def _best(account: Account, best: Trial) -> Iterator[str]:
 
 def _drawings(account: Account, best: Trial) -> Iterator[str]:
     search, trials = account.search, account.trials
-    yield f'<h2>Trials</h2><div class="plots"><figure>{history(trials, search.objective)}<figcaption>'
+    yield f'<h2>Trials</h2><div class="plots wide"><figure>{history(trials, search.objective)}<figcaption>'
     yield "Value of each trial; the line is the best so far.</figcaption></figure>"
     yield f"<figure>{curves(trials, best, search.objective)}<figcaption>"
     yield "After each epoch; the best trial stands out, trials that were stopped early are dashed."
@@ -100,7 +100,7 @@ def _importances(shares: Mapping[str, float]) -> Iterator[str]:
     yield "<h2>Importance</h2>"
     yield (
         '<p class="quiet">How much of what sets the best trials apart each hyperparameter tells (PED-ANOVA). '
-        "With few trials this is a hint.</p><table><tbody>"
+        'With few trials this is a hint.</p><div class="scroll"><table><tbody>'
     )
     largest = max(shares.values()) or 1.0
     for name, share in shares.items():
@@ -108,7 +108,7 @@ def _importances(shares: Mapping[str, float]) -> Iterator[str]:
             f'<tr><th scope="row">{escape(name)}</th><td class="number">{share:.0%}</td><td><div class="bars">'
             f'<div class="bar" style="width:{100 * share / largest:.1f}%"></div></div></td></tr>'
         )
-    yield "</tbody></table>"
+    yield "</tbody></table></div>"
 
 
 def _table(account: Account, best: Trial | None) -> Iterator[str]:

@@ -12,10 +12,12 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 96rem; 
 h1 { font-size: 1.6rem; margin: 0 0 .8rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.3rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top: 2px solid var(--line); }
 .quiet, figcaption { color: var(--quiet); }
-.cards, .plots { display: flex; flex-wrap: wrap; gap: .8rem; }
+.cards { display: flex; flex-wrap: wrap; gap: .8rem; }
+.plots { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.plots.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); max-width: 84rem; }
 .card { background: var(--card); border-radius: .5rem; padding: .6rem 1rem; min-width: 7.5rem; }
 .card b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-figure { margin: 0; flex: 1 1 20rem; max-width: 46rem; }
+figure { margin: 0; }
 svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--quiet); font-size: 11px; text-anchor: middle; }
 svg .side { text-anchor: end; }
@@ -33,6 +35,6 @@ table { border-collapse: collapse; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .chosen td { color: var(--best); font-weight: 600; }
-.bars { width: 16rem; max-width: 40vw; }
+.bars { width: 16rem; max-width: 22vw; }
 .bar { background: var(--bar); height: .7rem; border-radius: .2rem; min-width: 1px; }
 """
