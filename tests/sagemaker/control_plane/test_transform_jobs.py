@@ -303,7 +303,7 @@ def wait_for_first_result(data: Path, name: str) -> None:
         ({"SplitType": "Line", "BatchStrategy": "MultiRecord"}, "the algorithm takes one image a request"),
         ({"S3DataType": "AugmentedManifestFile"}, "S3DataType AugmentedManifestFile is not supported"),
         ({"S3OutputPath": "s3://elsewhere/x"}, "the bucket elsewhere does not exist"),
-        ({"S3OutputPath": "s3://bucket/../x"}, "TransformOutput: "),
+        ({"S3OutputPath": "https://bucket/x"}, "TransformOutput: 'https://bucket/x' is not s3://BUCKET/KEY"),
         ({"DataProcessing": {"InputFilter": "$.a"}}, "InputFilter selects in JSON"),
         ({"DataProcessing": {"OutputFilter": "a"}}, "DataProcessing.OutputFilter a, column 1: a path begins with $"),
         ({"Environment": {"LD_PRELOAD": "x.so"}}, "Environment must not hold LD_PRELOAD"),
