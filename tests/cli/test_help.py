@@ -48,7 +48,10 @@ def test_main_help_is_quick_and_light() -> None:
     assert min(seconds) < 1.0
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "transform", "serve", "pack", "unpack", "inspect"])
+@pytest.mark.parametrize(
+    "command",
+    ["train", "evaluate", "report", "compare", "predict", "transform", "serve", "pack", "unpack", "inspect"],
+)
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner(env=WIDE).invoke(app, [command, "--help"])
     assert result.exit_code == 0
