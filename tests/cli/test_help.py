@@ -55,7 +55,8 @@ def test_main_help_is_quick_and_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "tune", "evaluate", "predict", "transform", "serve", "pack", "unpack", "inspect"]
+    "command",
+    ["train", "tune", "evaluate", "report", "compare", "predict", "transform", "serve", "pack", "unpack", "inspect"],
 )
 def test_every_command_explains_itself_with_examples(command: str) -> None:
     result = CliRunner(env=WIDE).invoke(app, [command, "--help"])

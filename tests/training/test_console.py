@@ -47,7 +47,7 @@ def test_processes_that_do_not_speak_warn_all_the_same(capsys: pytest.CaptureFix
 def test_a_terminal_gets_a_live_bar(photos: Path, tmp_path: Path) -> None:
     main, terminal = pty.openpty()
     command = [sys.executable, "-m", "imclass", "train", str(photos), "--output", str(tmp_path), "--device", "cpu"]
-    settings = ["--epochs", "2", "--num-layers", "8", "--mini-batch-size", "2", "--threads", "1"]
+    settings = ["--epochs", "2", "--num-layers", "8", "--mini-batch-size", "2", "--threads", "1", "--no-report"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm-256color", "COLUMNS": "200"}
     process = subprocess.Popen([*command, *settings], stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)

@@ -31,7 +31,7 @@ def start(photos: Path, output: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "imclass", "train", str(photos), "--recipe", "sagemaker", "--output", str(output)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*command, "--device", "cpu", "--threads", "1", *options, *more],
+        [*command, "--device", "cpu", "--threads", "1", "--no-report", *options, *more],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

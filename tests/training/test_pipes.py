@@ -217,7 +217,7 @@ def command(channels: dict[str, Path], output: Path, *options: str, **settings: 
     paths = [text for name, path in channels.items() for text in ("--channel", f"{name}={path}")]
     return [
         *("-m", "imclass", "train", *paths, "--input-mode", "Pipe", "--output", str(output)),
-        *("--device", "cpu", "--threads", "1", "--pipe-deadline", "100", *options, *values),
+        *("--device", "cpu", "--threads", "1", "--pipe-deadline", "100", "--no-report", *options, *values),
     ]
 
 

@@ -31,7 +31,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(photographs: Path, output: Path, cache: Path, endpoint: str, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "imclass", "train", str(photographs), "--output", str(output)]
-    settings = ["--epochs", "1", "--image-shape", "3,72,72", "--mini-batch-size", "7", "--device", "cpu"]
+    settings = ["--epochs", "1", "--image-shape", "3,72,72", "--mini-batch-size", "7", "--device", "cpu", "--no-report"]
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*command, *settings, *more], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False

@@ -97,7 +97,7 @@ def _print_tables(comparison: "Comparison") -> None:
         table.add_row(Text(run.name), f"{run.accuracy:.2%}", loss, epochs, speed, f"{run.seconds:,.0f}")
     console.print(table)
     if comparison.differences:
-        table = Table("hyperparameter", title="Differences")
+        table = Table("hyperparameter", title="Differences", title_justify="left")
         for run in comparison.runs:
             table.add_column(Text(run.name))
         for name, values in comparison.differences:

@@ -300,6 +300,7 @@ async def test_description(workbench: Workbench) -> None:
         "max_batch": 4,
         "max_delay_ms": 5.0,
         "queue_size": 1024,
+        "calibrated": False,
         "max_body_bytes": 6 * 1024 * 1024,
         "candidates": [],
     }
