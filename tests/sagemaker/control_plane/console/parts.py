@@ -95,14 +95,14 @@ class Visitor:
     """
 
     def __init__(self, application: ASGIApp) -> None:
-        self._application = application
+        self.application = application
         self.cookies = httpx.Cookies()
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] = BROWSER, **request: Any) -> httpx.Response:
         """Send a request."""
 
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._application)
+            transport = httpx.ASGITransport(self.application)
             async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=self.cookies) as client:
                 response = await client.request(method, path, headers={**headers}, **request)
                 self.cookies = client.cookies

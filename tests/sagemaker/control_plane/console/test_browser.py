@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.inference.serving.browser import Watched, needs_chromium, open_browser
+from tests.inference.serving.browser import needs_chromium, open_browser
+from tests.sagemaker.control_plane.console.sights import SECONDS, Opened, faint_texts, nameless_controls
 from tests.sagemaker.control_plane.server import (
     KEY,
     LONG,
@@ -25,7 +25,6 @@ from tests.sagemaker.job_folder import HYPERPARAMETERS
 pytestmark = [needs_chromium, pytest.mark.timeout(900)]
 
 TOKEN = "a token that nobody guesses"
-SECONDS = 60_000  # milliseconds that a page may take on a busy machine
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -55,44 +54,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             wait_for_end(sagemaker, "runs")
 
 
-class Opened:
-    """A page of the console.
-
-    Attributes:
-        page: of Playwright.
-        watched: what it asked for, and complained about.
-    """
-
-    def __init__(self, page: Any, server: Server, path: str) -> None:
-        self.page = page
-        self.url = server.url
-        self.watched = Watched(page)
-        page.goto(f"{server.url}{path}")
-
-    def see(self, selector: str, words: str | re.Pattern[str]) -> None:
-        """Wait for words that people can see."""
-        from playwright.sync_api import expect
-
-        found = self.page.locator(selector)
-        expect(found).to_contain_text(words, timeout=SECONDS)
-        expect(found).to_be_visible()
-
-    def count(self, selector: str) -> int:
-        return int(self.page.locator(selector).count())
-
-    def outside_requests(self) -> list[str]:
-        """Addresses of others that it has asked for something."""
-        hosts = [(url, urlsplit(url)) for _, url in self.watched.requests if not url.startswith(("data:", "blob:"))]
-        return [url for url, parts in hosts if f"{parts.scheme}://{parts.netloc}" != self.url]
-
-
 @pytest.fixture
 def open_page(browser: Any, server: Server) -> Iterator[Any]:
     contexts = []
 
     def open_page(path: str, on: Server = server, **context: Any) -> Opened:
         contexts.append(browser.new_context(**context))
-        return Opened(contexts[-1].new_page(), on, path)
+        return Opened(contexts[-1].new_page(), on.url, path)
 
     yield open_page
     for context in contexts:
@@ -201,51 +169,6 @@ def test_nothing_is_cut_off_and_all_text_can_be_read(open_page: Any, path: str, 
     assert seen.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert faint_texts(seen.page) == []
     assert nameless_controls(seen.page) == []
-
-
-def faint_texts(page: Any) -> list[str]:
-    """Texts whose contrast with what is behind them is below 4.5, as WCAG 2 defines it."""
-    found: list[str] = page.evaluate(
-        """() => {
-            const levels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-            const light = (colour) => levels(colour).slice(0, 3).map((level) => level / 255)
-                .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-                .reduce((sum, v, index) => sum + v * [0.2126, 0.7152, 0.0722][index], 0);
-            const behind = (element) => {
-                for (let each = element; each; each = each.parentElement) {
-                    const colour = getComputedStyle(each).backgroundColor;
-                    if (levels(colour)[3] !== 0) return colour;
-                }
-                return "rgb(255, 255, 255)";
-            };
-            const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "";
-            const hasText = (element) => [...element.childNodes].some(isText);
-            return [...document.querySelectorAll("body *")]
-                .filter((element) => hasText(element) && element.checkVisibility())
-                .filter((element) => {
-                    const style = getComputedStyle(element);
-                    const front = element.closest("svg") ? style.fill : style.color;
-                    const lights = [light(front), light(behind(element))].sort((one, other) => other - one);
-                    return (lights[0] + 0.05) / (lights[1] + 0.05) < 4.5;
-                })
-                .map((element) => element.outerHTML.slice(0, 200));
-        }"""
-    )
-    return found
-
-
-def nameless_controls(page: Any) -> list[str]:
-    """What can be used and says nothing to a screen reader."""
-    found: list[str] = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, input, select, summary, [tabindex='0'], svg[role=img]")]
-            .filter((each) => each.checkVisibility() && each.type !== "hidden")
-            .filter((each) => {
-                const label = each.labels?.[0]?.textContent || each.textContent;
-                return !(each.ariaLabel || label || "").trim();
-            })
-            .map((each) => each.outerHTML.slice(0, 200))"""
-    )
-    return found
 
 
 def test_a_token_and_then_a_job_is_stopped(browser: Any, tmp_path: Path, open_page: Any) -> None:

@@ -351,9 +351,16 @@ def test_durations(value: float, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (1 << 50, "1024.0 TiB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (1536, "1.5 KiB"),
+        (5 << 30, "5.0 GiB"),
+        (1 << 50, "1024.0 TiB"),
+    ],
 )
-def test_sizes(value: float, words: str) -> None:
+def test_sizes(value: int, words: str) -> None:
     assert size(value) == words
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 WIDTH, HEIGHT = 640, 280
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 58, 16, 16, 50
 MOST_POINTS = 400
 """Points of a line that are drawn; more would look the same."""
 MOST_DOTS = 40

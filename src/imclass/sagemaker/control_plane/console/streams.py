@@ -17,7 +17,7 @@ def streams_of(logs: LogFolder, section: Section, name: str, created: float) -> 
     if "{name}" in section.log_group:
         return logs.streams(group_of(section, name))
     found = logs.streams(group_of(section, name), f"{name}/")
-    return [stream for stream in found if _started(stream) is None or int(created) <= (_started(stream) or 0)]
+    return [stream for stream in found if (started := _started(stream)) is None or started >= int(created)]
 
 
 def _started(stream: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from imclass.sagemaker.control_plane.console.sections import STILL_CHANGING, seconds
 
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+UNITS = ("KiB", "MiB", "GiB", "TiB")
 GOOD = frozenset({"Completed", "InService", "COMPLETED"})
 BAD = frozenset({"Failed", "FAILED", "OutOfService", "UpdateRollbackFailed"})
 CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -40,13 +40,12 @@ def duration(value: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
-def size(value: float) -> str:
+def size(value: int) -> str:
     """A number of bytes: 17 bytes, 1.5 MiB."""
-    for unit in UNITS[:-1]:
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == UNITS[0] else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} {UNITS[-1]}"
+    if value < 1024:
+        return "1 byte" if value == 1 else f"{value} bytes"
+    power = min(len(UNITS), (value.bit_length() - 1) // 10)
+    return f"{value / 1024**power:.1f} {UNITS[power - 1]}"
 
 
 def mood(status: str) -> str:

@@ -116,7 +116,7 @@ function lineOf([milliseconds, message]) {
 let asking = null;
 
 async function tryPicture(file) {
-  const form = find("try");
+  const { address, proof } = find("try").dataset;
   asking?.abort();
   const mine = new AbortController();
   asking = mine;
@@ -130,11 +130,11 @@ async function tryPicture(file) {
     const headers = {
       "Content-Type": "application/x-image",
       Accept: "application/json;verbose",
-      "X-Console-Proof": form.dataset.proof,
+      "X-Console-Proof": proof,
       ...(find("variant").value && { "X-Amzn-SageMaker-Target-Variant": find("variant").value }),
     };
     const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(70_000)]); // InvokeEndpoint has 60 seconds
-    const response = await fetch(form.dataset.address, { method: "POST", headers, body, signal });
+    const response = await fetch(address, { method: "POST", headers, body, signal });
     const answer = await response.json();
     const milliseconds = Math.round(performance.now() - begun);
     if (!response.ok) throw new Error(answer.Message ?? answer.error ?? `Status ${response.status}`);
