@@ -24,7 +24,7 @@ from tests.sagemaker.job_folder import HYPERPARAMETERS
 
 pytestmark = [needs_chromium, pytest.mark.timeout(900)]
 
-TOKEN = "a token that nobody guesses"
+TOKEN = "a-token-that-nobody-guesses"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
