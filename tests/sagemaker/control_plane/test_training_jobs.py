@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.exceptions import ClientError
@@ -129,6 +131,15 @@ def test_a_name_is_taken_for_ever(sagemaker: Any, finished: dict[str, Any]) -> N
         "Training job names must be unique within an AWS account and region, and a training job with this name "
         f"already exists ({finished['TrainingJobArn']})"
     )
+
+
+def test_a_page_of_another_site_changes_nothing(server: Server, finished: dict[str, Any]) -> None:
+    model = f"{server.url}/bucket/output/Digits--1/output/model.tar.gz"
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://other.example"}
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(Request(model, method="DELETE", headers=headers), timeout=DEADLINE)
+    with urlopen(model, timeout=DEADLINE) as answer:
+        assert answer.status == 200
 
 
 def test_jobs_are_listed(sagemaker: Any, finished: dict[str, Any]) -> None:

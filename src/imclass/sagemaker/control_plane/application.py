@@ -18,8 +18,9 @@ import logging
 import uuid
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.errors import UserError
@@ -43,9 +44,10 @@ from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknow
 from imclass.sagemaker.control_plane.console.application import is_for_console
 from imclass.sagemaker.control_plane.incoming import checked_body
 from imclass.sagemaker.control_plane.invocations import is_of_runtime
+from imclass.sagemaker.control_plane.other_sites import REFUSAL, is_of_another_site
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
 from imclass.sagemaker.control_plane.service_models import service_model
-from imclass.sagemaker.control_plane.signature import Verifier
+from imclass.sagemaker.control_plane.signature import AcceptAll, Verifier
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class Application:
     def __init__(self, plane: Plane, verifier: Verifier, console: ASGIApp, runtime: ASGIApp, s3: ASGIApp) -> None:
         self._plane = plane
         self._verifier = verifier
+        self._is_open = isinstance(verifier, AcceptAll)
         self._console = console
         self._runtime = runtime
         self._s3 = s3
@@ -98,6 +101,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._s3(scope, receive, send)
+            return
+        if self._is_open and not is_for_console(scope) and is_of_another_site(scope["method"], Headers(scope=scope)):
+            await PlainTextResponse(REFUSAL, 403)(scope, receive, send)
             return
         if is_of_runtime(scope):
             await self._runtime(scope, receive, send)
