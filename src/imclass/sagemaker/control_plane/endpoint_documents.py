@@ -8,11 +8,12 @@ deployments as `Deployment.as_document` writes them.
 from collections.abc import Mapping
 from typing import Any
 
+from imclass.sagemaker.control_plane import served_models
 from imclass.sagemaker.control_plane.hosting.deployment import Deployment, Variant
 from imclass.sagemaker.control_plane.service_models import service_model
 from imclass.sagemaker.control_plane.state import Document
 
-MODEL = "model"
+MODEL = served_models.KIND
 CONFIG = "endpoint-config"
 ENDPOINT = "endpoint"
 

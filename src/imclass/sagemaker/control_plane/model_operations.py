@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from imclass.sagemaker.control_plane.api_errors import invalid, model_data_missing
 from imclass.sagemaker.control_plane.buckets import Place
 from imclass.sagemaker.control_plane.endpoint_documents import MODEL, described, request_document
-from imclass.sagemaker.control_plane.hosting.deployment import container_of, model_data_of
-from imclass.sagemaker.control_plane.hosting.model_folder import find_model_data
 from imclass.sagemaker.control_plane.hosting_lookups import add, found, remove
 from imclass.sagemaker.control_plane.listing import next_token, selection_of
 from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.served_models import container_of, data_at, model_data_of
 from imclass.sagemaker.control_plane.training_requests import IMAGE, RESERVED_VARIABLES
 
 FOREIGN_SOURCES = ("ModelPackageName", "AdditionalModelDataSources", "MultiModelConfig")
@@ -17,17 +16,14 @@ FOREIGN_SOURCES = ("ModelPackageName", "AdditionalModelDataSources", "MultiModel
 
 def create_model(plane: Plane, request: Values) -> Values:
     name = request["ModelName"]
-    containers = [
-        *request.get("Containers", ()),
-        *([request["PrimaryContainer"]] if "PrimaryContainer" in request else ()),
-    ]
-    if len(containers) != 1:
+    container = container_of(request)
+    if container is None:
         raise invalid("A model must have one container, given as PrimaryContainer: this server runs no pipelines.")
-    problems = list(container_problems(containers[0]))
+    problems = list(container_problems(container))
     if problems:
         raise invalid(" ".join(problems))
+    check_model_data(plane, request)
     document = request_document(request, ModelArn=plane.account.arn(MODEL, name))
-    check_model_data(plane, document)
     return {"ModelArn": add(plane, MODEL, name, document, request)}
 
 
@@ -72,12 +68,17 @@ def _data_problems(container: Values) -> Iterable[str]:
 def check_model_data(plane: Plane, model: Values) -> None:
     """Check that the files of a model are there.
 
+    Args:
+        model: its document, or the request for it.
+
     Raises:
         ApiError: they are not.
     """
-    address, is_archive = model_data_of(container_of(model))
-    assert address is not None, "models without data are not created"
-    if not find_model_data(plane.buckets, Place.of(address), is_archive=is_archive):
+    container = container_of(model)
+    assert container is not None, "a model has one container"
+    address, is_archive = model_data_of(container)
+    assert address is not None, "a model has data"
+    if not data_at(address, plane.buckets, is_archive=is_archive):
         raise model_data_missing(address)
 
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
+from imclass.sagemaker.s3.store import Store
 
 
 def buckets_in(folder: Path) -> Buckets:
     """An S3 with one bucket, `bucket`."""
     (folder / "bucket").mkdir(exist_ok=True)
-    return Buckets(folder)
+    return LocalBuckets(Store(folder))

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from imclass.sagemaker.control_plane.served_models import container_of, model_data_of
 from imclass.sagemaker.control_plane.state import Document
 
 STARTUP_SECONDS = 240.0
@@ -116,8 +117,9 @@ def new_deployment(config: Document, models: Mapping[str, Document]) -> Deployme
 
 def _variant(member: Mapping[str, Any], model: Document) -> Variant:
     container = container_of(model)
+    assert container is not None, "a model has one container"
     address, is_archive = model_data_of(container)
-    assert address is not None, "models without data are not created"
+    assert address is not None, "a model has data"
     return Variant(
         name=member["VariantName"],
         model_name=member["ModelName"],
@@ -142,20 +144,6 @@ def _capture(config: Mapping[str, Any]) -> Capture:
         csv_types=tuple(types.get("CsvContentTypes", ())),
         json_types=tuple(types.get("JsonContentTypes", ())),
     )
-
-
-def container_of(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The only container of a model."""
-    container: Mapping[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
-    return container
-
-
-def model_data_of(container: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """The address of a container's model, None without one, and whether it is one archive."""
-    source = container.get("ModelDataSource", {}).get("S3DataSource")
-    if source is None:
-        return container.get("ModelDataUrl"), True
-    return source["S3Uri"], source["CompressionType"] == "Gzip"
 
 
 def rescaled(deployment: Deployment, changes: Mapping[str, Mapping[str, Any]]) -> Deployment:
