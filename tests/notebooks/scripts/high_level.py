@@ -10,7 +10,7 @@ from sagemaker.inputs import TrainingInput
 from sagemaker.tuner import ContinuousParameter, HyperparameterTuner, IntegerParameter
 
 
-def make_estimator(prefix: str, instance_type: str, **arguments: object) -> sagemaker.estimator.Estimator:
+def make_estimator(prefix: str, instance_type: str) -> sagemaker.estimator.Estimator:
     """An estimator of the algorithm, whose models go below the prefix."""
     return sagemaker.estimator.Estimator(
         training_image,
@@ -22,7 +22,6 @@ def make_estimator(prefix: str, instance_type: str, **arguments: object) -> sage
         input_mode="File",
         output_path=f"s3://{bucket}/{prefix}/output",
         sagemaker_session=session,
-        **arguments,
     )
 
 

@@ -13,7 +13,7 @@ estimator = make_estimator(prefix, "ml.p3.2xlarge")
 set_hyperparameters(estimator, learning_rate=0.1)
 estimator.fit(inputs=data, logs=True)
 
-further = make_estimator(prefix, "ml.p3.2xlarge", model_uri=estimator.model_data)
+further = make_estimator(prefix, "ml.p3.2xlarge")
 set_hyperparameters(further, learning_rate=0.01)
 model = TrainingInput(
     estimator.model_data,
