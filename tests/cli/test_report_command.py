@@ -1,12 +1,17 @@
 """`imclass report`, and the report at the end of `imclass train`."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from imclass import artifact
 from imclass.cli import app
+from imclass.reports.reproduction import NEW_OUTPUT, command_of
+from imclass.training.record import read_record
 from tests.conftest import SaveModel
 from tests.pictures import write_class_folders
 
@@ -29,6 +34,21 @@ def test_a_run_ends_with_its_report_which_can_be_made_again(tmp_path: Path) -> N
     again = invoke("report", output, "--device", "cpu", "--threads", 1)
     assert (again.exit_code, again.stdout) == (0, f"{page}\n")
     assert page.read_bytes() == first
+
+
+def test_the_command_on_the_page_does_the_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = write_class_folders(tmp_path / "a folder's photos", 8)
+    output = tmp_path / "run1"
+    chosen = ("--device", "cpu", "--validation-split", "0.25", "--optimizer", "adam", "--seed", 5, "--no-report")
+    assert invoke("train", photos, "--output", output, *SETTINGS, *chosen).exit_code == 0
+    program, *arguments = shlex.split(command_of(read_record(output)))
+    assert program == "imclass"
+    monkeypatch.chdir(tmp_path)
+    again = invoke(*arguments, "--device", "cpu", "--no-report")
+    assert again.exit_code == 0, again.output
+    models = [artifact.read(folder / "model.tar.gz") for folder in (output, tmp_path / NEW_OUTPUT)]
+    assert models[0][0].hyperparameters == models[1][0].hyperparameters
+    assert all(torch.equal(tensor, models[1][1][name]) for name, tensor in models[0][1].items())
 
 
 def test_a_run_without_a_report(tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         temperature = None
         if not interrupted and progress.best.epoch >= 0:
             best = progress.best
-            answers = best_answers or answer_again(training, validation_loader, job, checkpoints, best, stop)
+            answers = best_answers  # of this process, which may have had none of the images
+            if answers is None:
+                answers = answer_again(training, validation_loader, job, checkpoints, best, stop)
             temperature = None if answers is None else keep_answers(job, answers, best.epoch + 1, processes)
         model_path = job.output / "model.tar.gz"
         if processes.is_main:
