@@ -135,11 +135,11 @@ def test_a_folder_with_results_is_refused(searched: tuple[Path, str], photos: Pa
 
 
 def test_a_search_goes_on_after_a_kill(photos: Path, tmp_path: Path) -> None:
-    output, metrics = tmp_path / "study", tmp_path / "study/trials/0001/metrics.jsonl"
+    output = tmp_path / "study"
     words = (photos, "--ranges", ranges_file(tmp_path), "--trials", 2, "--stop-early", "Off", "--epochs", 4, *SMALL)
     words = (*words, "--output", output)
     with subprocess.Popen(command(*words), stderr=subprocess.PIPE) as process:
-        wait_for(lambda: metrics.exists() and metrics.read_text().count("\n") >= 1, process)
+        wait_for((output / "trials/0001/checkpoints/last.pt").exists, process)
         process.kill()
     deadline = time.monotonic() + DEADLINE
     while trial_processes(output):
