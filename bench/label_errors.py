@@ -5,7 +5,7 @@
 DATA holds cifar10-train.rec and cifar10-val.rec. Of the first IMAGES training images, SHARE get another label, drawn
 evenly from the nine others. A network is trained on them; the list comes from its own answers (in sample), and from
 cross-validation with FOLDS folds, in which no network answers an image that it was trained on. Beside confident
-learning stand two peers: the images whose label is least probable, as many as confident learning lists; and cleanlab's
+learning stand its list ordered by margin, the images whose label is least probable, as many as it lists, and cleanlab's
 `find_label_issues`, where cleanlab can be imported. The calibration error of the network is printed too, before and
 after temperature scaling, on halves of the validation images.
 """
@@ -125,8 +125,10 @@ def scores(answers: Answers, is_swapped: NDArray[np.bool_]) -> Mapping[str, Scor
     judged = Judged(probabilities_of(answers.logits, multi_label=False), answers.labels[:, 0].astype(np.int64))
     is_wrong = is_swapped[answers.indices]
     listed = suspects(judged).rows
+    margins = judged.label_probability[listed] - judged.confidence[listed]
     methods = {
         "confident learning": listed,
+        "ordered by margin": listed[np.argsort(margins, kind="stable")],
         "least probable label": np.argsort(judged.label_probability, kind="stable")[: len(listed)],
     }
     try:
@@ -134,7 +136,7 @@ def scores(answers: Answers, is_swapped: NDArray[np.bool_]) -> Mapping[str, Scor
     except ImportError:
         print("cleanlab is not installed and left out", flush=True)
     else:
-        ranked = find_label_issues(judged.labels, judged.probabilities, return_indices_ranked_by="normalized_margin")
+        ranked = find_label_issues(judged.labels, judged.probabilities, return_indices_ranked_by="self_confidence")
         methods["cleanlab"] = np.asarray(ranked, np.int64)
     return {name: score(rows, is_wrong) for name, rows in methods.items()}
 

@@ -123,7 +123,7 @@ def test_pictures_and_tables_lie_beside_the_page(reported: Path) -> None:
         for row in csv.DictReader(file):
             assert row["set"] in ("training", "validation")
             assert row["label"] != row["rather"]
-            assert -1 <= float(row["margin"]) <= 0
+            assert 0 <= float(row["label_probability"]) <= 0.5
 
 
 def test_the_matrix_of_the_page_counts_every_image(reported: Path) -> None:

@@ -11,7 +11,7 @@ from imclass.calibration import fit_temperature
 from imclass.errors import DataError
 from imclass.hyperparameters import to_strings
 from imclass.training import train
-from imclass.training.answers import FILE, Answers, joined, read_answers, write_answers
+from imclass.training.answers import FILE, Answers, joined, read_answers, temperature_of, write_answers
 from imclass.training.record import lasting, read_record
 
 
@@ -86,3 +86,9 @@ def test_a_record_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"format_version": 2}))
     with pytest.raises(DataError, match="format_version"):
         read_record(tmp_path)
+
+
+def test_answers_that_are_no_numbers_have_no_temperature() -> None:
+    answers = some_answers([0, 1])
+    answers.logits[0, 0] = np.nan
+    assert temperature_of(answers, multi_label=False) is None

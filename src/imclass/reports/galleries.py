@@ -1,7 +1,10 @@
 """The pictures of a report and what is said of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from imclass.data import Source
 from imclass.images.inspection import SharedImage
@@ -53,7 +56,7 @@ def make_galleries(subject: Subject, findings: Findings) -> Galleries:
     galleries = Galleries()
     if findings.single is not None and album is not None:
         single = findings.single
-        told = _Teller(names, subject.answers, single.judged.probabilities.__getitem__, album)
+        told = _Teller(names, subject.answers, single.judged.probabilities, album)
         galleries.wrong.extend(map(told.wrong, single.wrong.tolist()))
         galleries.uncertain.extend(map(told.uncertain, single.uncertain.tolist()))
         galleries.label_errors.extend(_suspects(single.label_errors, subject.answers, names, album))
@@ -77,29 +80,29 @@ class _Teller:
     Attributes:
         names: of the classes.
         answers: to the images of the album.
-        probabilities: of a row, (K,).
+        probabilities: (N, K), row by row those of the answers.
         album: draws.
     """
 
     names: Sequence[str]
     answers: Answers
-    probabilities: Callable[[int], Sequence[float]]
+    probabilities: NDArray[np.float64]
     album: Album
 
     def wrong(self, row: int) -> Exhibit:
         """A wrong answer, with what speaks for the answer and for the label."""
-        probabilities = self.probabilities(row)
+        probabilities = self.probabilities[row]
         label, answer = int(self.answers.labels[row, 0]), _likeliest(probabilities)[0]
         return self._exhibit(row, [answer, label], [("label", label), ("answer", answer)])
 
     def uncertain(self, row: int) -> Exhibit:
         """An answer between two classes, with what speaks for each."""
-        first, second = _likeliest(self.probabilities(row))
+        first, second = _likeliest(self.probabilities[row])
         label = int(self.answers.labels[row, 0])
         return self._exhibit(row, [first, second], [("label", label), ("first", first), ("second", second)])
 
     def _exhibit(self, row: int, explained: Sequence[int], facts: Sequence[tuple[str, int]]) -> Exhibit:
-        index, probabilities = int(self.answers.indices[row]), self.probabilities(row)
+        index, probabilities = int(self.answers.indices[row]), self.probabilities[row]
         maps = [(self.album.explained(index, k), f"for {self.names[k]}") for k in explained]
         return Exhibit(
             self.album.key(index),
@@ -108,9 +111,10 @@ class _Teller:
         )
 
 
-def _likeliest(probabilities: Sequence[float]) -> tuple[int, int]:
-    order = sorted(range(len(probabilities)), key=lambda k: -probabilities[k])
-    return order[0], order[min(1, len(order) - 1)]
+def _likeliest(probabilities: NDArray[np.float64]) -> tuple[int, int]:
+    """The two likeliest classes; twice the same where there is only one."""
+    order = np.argsort(-probabilities, kind="stable")
+    return int(order[0]), int(order[min(1, len(order) - 1)])
 
 
 def _suspects(found: Suspects, answers: Answers, names: Sequence[str], album: Album) -> list[Exhibit]:

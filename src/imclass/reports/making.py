@@ -26,7 +26,7 @@ from imclass.training.answers import Answers
 
 PAGE = "report.html"
 FOLDER = "report"
-SUSPECT_COLUMNS = ("set", "image", "label", "rather", "margin")
+SUSPECT_COLUMNS = ("set", "image", "label", "rather", "label_probability")
 SHARED_COLUMNS = ("training", "validation", "same_bytes", "labels_differ")
 
 Row = Sequence[object]
@@ -77,7 +77,7 @@ def _files(subject: Subject, findings: Findings) -> Iterator[tuple[str, bytes]]:
         yield "confusion.png", matrix_png(matrix, names, "What is taken for what")
         yield (
             "label_errors.csv",
-            _table(("set", "image", "label", "rather", "margin"), _label_errors(subject, findings)),
+            _table(("set", "image", "label", "rather", "label_probability"), _label_errors(subject, findings)),
         )
     if findings.shared is not None:
         shared = ((each.first, each.second, each.exact, each.labels_differ) for each in findings.shared)
@@ -95,10 +95,10 @@ def _label_errors(subject: Subject, findings: Findings) -> Iterator[Row]:
 
 def _suspects(name: str, found: Suspects, answers: Answers, source: Source | None, subject: Subject) -> Iterator[Row]:
     names = subject.class_names
-    for row, suggestion, margin in zip(found.rows, found.suggestions, found.margins, strict=True):
+    for row, suggestion, probability in zip(found.rows, found.suggestions, found.label_probabilities, strict=True):
         index = int(answers.indices[row])
         key = str(index) if source is None else source.key(index)
-        yield name, key, names[int(answers.labels[row, 0])], names[suggestion], f"{margin:.6f}"
+        yield name, key, names[int(answers.labels[row, 0])], names[suggestion], f"{probability:.6f}"
 
 
 def _table(columns: Row, rows: Iterable[Row]) -> bytes:

@@ -9,6 +9,7 @@
 Unreadable images have no row.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from imclass.calibration import fit_temperature
 from imclass.errors import DataError
 from imclass.pending_file import PendingFile
+
+log = logging.getLogger(__name__)
 
 FILE = "validation.safetensors"
 _PARTS = {"indices": np.dtype(np.int64), "logits": np.dtype(np.float32), "labels": np.dtype(np.float32)}
@@ -89,6 +93,14 @@ def read_answers(path: Path, epoch: int) -> Answers | None:
         if parts[name].dtype != dtype or parts[name].ndim != dimensions or len(parts[name]) != len(parts["indices"]):
             raise _damaged(path, f"{name} is {parts[name].dtype} of shape {parts[name].shape}")
     return Answers(**parts)
+
+
+def temperature_of(answers: Answers, *, multi_label: bool) -> float | None:
+    """The temperature under which the labels are likeliest; None where answers are not finite numbers."""
+    if not np.isfinite(answers.logits).all():
+        log.warning("The best epoch's answers are not finite numbers, so no temperature is fitted")
+        return None
+    return fit_temperature(answers.logits, answers.labels, multi_label=multi_label)
 
 
 def _damaged(path: Path, what: str) -> DataError:

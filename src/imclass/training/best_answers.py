@@ -2,12 +2,9 @@
 
 import logging
 
-import numpy as np
-
-from imclass.calibration import fit_temperature
 from imclass.data import PipeChannel
 from imclass.images import Loader
-from imclass.training.answers import FILE, Answers, joined, write_answers
+from imclass.training.answers import FILE, Answers, joined, temperature_of, write_answers
 from imclass.training.checkpoint import Checkpoints
 from imclass.training.evaluation import evaluate_run
 from imclass.training.job import Job
@@ -52,9 +49,7 @@ def keep_answers(job: Job, mine: Answers, epoch: int, processes: Processes) -> f
     answers = joined(parts)
     if not isinstance(job.validation, PipeChannel):  # whose images cannot be found again by their places
         write_answers(job.output / FILE, answers, epoch)
-    if not np.isfinite(answers.logits).all():
-        log.warning("The best epoch's answers are not finite numbers, so no temperature is fitted")
-        return None
-    temperature = fit_temperature(answers.logits, answers.labels, multi_label=job.settings.multi_label)
-    log.info("Calibration on the validation images: temperature %.3f", temperature)
+    temperature = temperature_of(answers, multi_label=job.settings.multi_label)
+    if temperature is not None:
+        log.info("Calibration on the validation images: temperature %.3f", temperature)
     return temperature

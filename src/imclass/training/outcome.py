@@ -17,6 +17,8 @@ from imclass.errors import DataError, ImageError
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import BadImage, BadImages, Preprocessing, generated_pixels, preprocess
 from imclass.pending_file import PendingFile
+from imclass.training.answers import FILE as ANSWERS
+from imclass.training.answers import read_answers, temperature_of
 from imclass.training.checkpoint import LAST, Checkpoints, parse_state
 from imclass.training.job import Job
 from imclass.training.piping import count_samples
@@ -121,7 +123,9 @@ def recover_model(output: Path, path: Path) -> bool:
         return False
     names = state.get("class_names")
     settings = parse(state["settings"], fine_tuning=True)
-    description = describe_model(settings, None if names is None else tuple(names), progress)
+    answers = read_answers(output / ANSWERS, progress.best.epoch + 1)  # of a run that was over but for its model
+    temperature = None if answers is None else temperature_of(answers, multi_label=settings.multi_label)
+    description = describe_model(settings, None if names is None else tuple(names), progress, temperature)
     weights = load_file(last.parent / progress.best.file)
     save_model(path, description, weights, [], settings.artifact_format, lambda: _generated(settings.image_shape))
     return True

@@ -32,7 +32,7 @@ def test_images_that_are_sure_of_nothing_count_in_proportion() -> None:
 def test_what_another_class_leads_by_most_is_suspected() -> None:
     found = suspects(JUDGED)
     assert (found.rows.tolist(), found.suggestions.tolist(), len(found)) == ([2], [1], 1)
-    assert found.margins.tolist() == pytest.approx([0.1 - 0.85])
+    assert found.label_probabilities.tolist() == pytest.approx([0.1])
 
 
 def test_swapped_labels_are_found_and_the_worst_come_first() -> None:
@@ -47,7 +47,7 @@ def test_swapped_labels_are_found_and_the_worst_come_first() -> None:
     hits = found.rows < 40
     assert hits.sum() / 40 >= 0.9
     assert hits.mean() >= 0.8
-    assert np.all(np.diff(found.margins) >= 0)
+    assert np.all(np.diff(found.label_probabilities) >= 0)
     assert (found.suggestions[hits] == truths[found.rows[hits]]).mean() > 0.95
 
 

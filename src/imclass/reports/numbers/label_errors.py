@@ -22,17 +22,17 @@ from imclass.reports.numbers.judged import Judged
 
 @dataclass(frozen=True)
 class Suspects:
-    """Images whose label is probably wrong, the most probably wrong first.
+    """Images whose label is probably wrong, those with the least probable label first.
 
     Attributes:
         rows: (M,) int64 places among the images looked at.
         suggestions: (M,) int64, the likeliest class.
-        margins: (M,) float64, -1 to 0: probability of the label less that of the suggestion.
+        label_probabilities: (M,) float64, of the labels.
     """
 
     rows: NDArray[np.int64]
     suggestions: NDArray[np.int64]
-    margins: NDArray[np.float64]
+    label_probabilities: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,6 +80,7 @@ def suspects(judged: Judged) -> Suspects:
         leads = judged.probabilities[rows, other] - judged.probabilities[rows, label]
         chosen[rows[np.argsort(-leads, kind="stable")[: estimated[label, other]]]] = True
     rows = np.flatnonzero(chosen & ~judged.is_right)
-    margins = judged.label_probability[rows] - judged.confidence[rows]
-    order = np.argsort(margins, kind="stable")
-    return Suspects(rows[order], judged.answers[rows][order], margins[order])
+    # By the label's probability alone: beside the answer's, confusions of similar classes would come first, of which
+    # the network is sure and wrong (bench/label_errors.py has both orders).
+    order = np.argsort(judged.label_probability[rows], kind="stable")
+    return Suspects(rows[order], judged.answers[rows][order], judged.label_probability[rows][order])
