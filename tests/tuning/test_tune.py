@@ -188,10 +188,10 @@ def test_a_poor_trial_is_stopped_early(photos: Path, tmp_path: Path) -> None:
     grid = {"CategoricalParameterRanges": [{"Name": "learning_rate", "Values": ["0.05", "1e-09"]}]}
     output = tmp_path / "study"
     words = (photos, "--ranges", ranges_file(tmp_path, grid), "--strategy", "Grid", "--stop-early", "Auto")
-    ended = run(*words, "--epochs", 5, "--recipe", "sagemaker", "--image-shape", "3,16,16", *SMALL, "--output", output)
+    ended = run(*words, "--epochs", 30, "--recipe", "sagemaker", "--image-shape", "3,16,16", *SMALL, "--output", output)
     assert ended.returncode == 0, ended.stderr
     good, poor = table(output)
-    assert (good["status"], good["epochs"]) == ("Completed", "5")
+    assert (good["status"], good["epochs"]) == ("Completed", "30")
     assert poor["status"] == "Stopped"
-    assert int(poor["epochs"]) < 5
+    assert int(poor["epochs"]) < 30
     assert (output / "trials/0002/model.tar.gz").exists()

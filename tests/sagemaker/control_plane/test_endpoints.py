@@ -216,7 +216,7 @@ def test_what_does_not_exist(sagemaker: Any) -> None:
             "does not run 'a.b/xgboost:1', only images of the repository image-classification",
         ),
         ({"ModelDataUrl": "s3://bucket/nowhere.tar.gz"}, "Could not find model data at s3://bucket/nowhere.tar.gz."),
-        ({"ModelDataUrl": "s3://bucket/../x"}, "The model data: "),
+        ({"ModelDataUrl": "s3://bucket/../x"}, "Could not find model data at s3://bucket/../x."),
         ({"Mode": "MultiModel"}, "Mode must be SingleModel"),
         ({"Environment": {"LD_PRELOAD": "x.so", "PATH": "/"}}, "Environment must not hold LD_PRELOAD, PATH"),
         ({"ModelDataUrl": None}, "The container must have a ModelDataUrl"),
