@@ -217,6 +217,7 @@ def test_what_does_not_exist(sagemaker: Any) -> None:
         ),
         ({"ModelDataUrl": "s3://bucket/nowhere.tar.gz"}, "Could not find model data at s3://bucket/nowhere.tar.gz."),
         ({"ModelDataUrl": "s3://bucket/../x"}, "Could not find model data at s3://bucket/../x."),
+        ({"ModelDataUrl": "https://bucket/x"}, "The model data: "),
         ({"Mode": "MultiModel"}, "Mode must be SingleModel"),
         ({"Environment": {"LD_PRELOAD": "x.so", "PATH": "/"}}, "Environment must not hold LD_PRELOAD, PATH"),
         ({"ModelDataUrl": None}, "The container must have a ModelDataUrl"),
