@@ -6,6 +6,7 @@ REPORT is the file that tells the parent process, whose number is PARENT, why th
 """
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,19 @@ def main() -> None:
         with PendingFile(report) as file:
             file.write(json.dumps(failure.to_dict()).encode())
         raise SystemExit(failure.exit_status) from error
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End with status 0 at once.
+
+    The usual end of Python unwinds threads that libraries still have in C++, which now and then aborts a process that
+    has done all its work.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def run_job(layout: Layout) -> None:
