@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import pickle
 import threading
 from pathlib import Path
 
@@ -143,3 +144,17 @@ def test_file_that_shrank_since(tmp_path: Path) -> None:
         file.read(0, 1320)
     with pytest.raises(DataError, match="byte 1320: 0 bytes at the end"):
         file.read(1320, 1400)
+
+
+def test_a_pickled_file_is_opened_again() -> None:
+    """Descriptors differ between processes, so a copy that kept the number would read whatever else has it there."""
+    path = RECORDIO / f"{IMAGE_FILES[0]}.rec"
+    file = RecordFile(path, "what the user typed")
+    pickled = pickle.dumps(file)
+    file.close()
+    copy = pickle.loads(pickled)  # noqa: S301  (our own bytes)
+    wanted = expected(path)[0]
+    record = copy.read(wanted["offset"], wanted["stored_bytes"])
+    assert hashlib.sha256(record.payload).hexdigest() == wanted["payload_sha256"]
+    assert copy.name == "what the user typed"
+    copy.close()

@@ -183,6 +183,10 @@ class RecordFile:
             self.close()
             raise DataError("is not a regular file, so its records cannot be found by offset", where=self.name)
 
+    def __reduce__(self) -> tuple[type["RecordFile"], tuple[Path, str]]:
+        """Pickle the path: in another process the file is opened again, for there the descriptor is another's."""
+        return RecordFile, (self.path, self.name)
+
     def status(self) -> os.stat_result:
         """Return the size and times of the open file."""
         return os.fstat(self._descriptor)

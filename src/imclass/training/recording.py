@@ -86,7 +86,8 @@ class RecordedUpdate:
         graph = torch.cuda.CUDAGraph()
         training.optimizer.zero_grad(set_to_none=True)
         try:
-            with torch.cuda.graph(graph, stream=self.stream):
+            # Threads that decode the next batches take memory meanwhile, which is no business of the recording.
+            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 self.answers = self.update(training, self.images, self.labels, partners)
         except RuntimeError as error:
             log.warning("Steps cannot be recorded as a CUDA graph, going on without: %s", str(error).splitlines()[0])

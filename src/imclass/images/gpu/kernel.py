@@ -118,10 +118,10 @@ def warp(
 
     place = out + (tl.load(numbers + OUTPUT_ROW) * width * height + pixel) * CHANNELS
     kind = out.dtype.element_ty
-    tl.store(place, ((red - mean_0) / std_0).to(kind), mask=is_pixel)
+    tl.store(place, tl.div_rn(red - mean_0, std_0).to(kind), mask=is_pixel)
     if CHANNELS == 3:
-        tl.store(place + 1, ((green - mean_1) / std_1).to(kind), mask=is_pixel)
-        tl.store(place + 2, ((blue - mean_2) / std_2).to(kind), mask=is_pixel)
+        tl.store(place + 1, tl.div_rn(green - mean_1, std_1).to(kind), mask=is_pixel)
+        tl.store(place + 2, tl.div_rn(blue - mean_2, std_2).to(kind), mask=is_pixel)
 
 
 @triton.jit
@@ -203,8 +203,9 @@ def _resized_levels(memory, stored, turned, column, row, resized, CHANNELS: tl.c
     scaled_width, scaled_height = tl.cdiv(stored_width, divisor), tl.cdiv(stored_height, divisor)
     shown_width = tl.where(is_transposed, scaled_height, scaled_width)
     shown_height = tl.where(is_transposed, scaled_width, scaled_height)
-    x = (column + 0.5) * (shown_width.to(tl.float32) / resized_width) - 0.5
-    y = (row + 0.5) * (shown_height.to(tl.float32) / resized_height) - 0.5
+    # Divided exactly: of equal sizes the ratio must be 1, or places fall just short of their pixel.
+    x = (column + 0.5) * tl.div_rn(shown_width.to(tl.float32), resized_width.to(tl.float32)) - 0.5
+    y = (row + 0.5) * tl.div_rn(shown_height.to(tl.float32), resized_height.to(tl.float32)) - 0.5
     left, top = tl.floor(x), tl.floor(y)
     right_share, lower_share = x - left, y - top
     is_resized = (shown_width != resized_width) | (shown_height != resized_height)
