@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from imclass.hyperparameters import Hyperparameters
+from imclass.training.progress import Progress
 
 
 @dataclass
@@ -28,6 +29,13 @@ class EarlyStopping:
             hyperparameters.early_stopping_patience,
             hyperparameters.early_stopping_tolerance,
         )
+
+    @classmethod
+    def going_on(cls, hyperparameters: Hyperparameters, progress: Progress) -> "EarlyStopping":
+        """Counting from where a run stands."""
+        stopping = cls.of(hyperparameters)
+        stopping.best, stopping.epochs_without_improvement = progress.stopping_best, progress.epochs_without_improvement
+        return stopping
 
     def ends_after(self, epochs_run: int, accuracy: float) -> bool:
         """Take the accuracy of an epoch; True if the run should end now, `epochs_run` epochs having run."""

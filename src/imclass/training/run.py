@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from imclass.data import PipeChannel
-from imclass.hyperparameters import Hyperparameters, to_strings
+from imclass.hyperparameters import to_strings
 from imclass.images import BadImages, Loader
 from imclass.training.answers import Answers
 from imclass.training.best_answers import answer_again, keep_answers
@@ -17,7 +19,9 @@ from imclass.training.console import Console
 from imclass.training.description import describe
 from imclass.training.distribution import distribute, synchronise
 from imclass.training.early_stopping import EarlyStopping
+from imclass.training.epoch_metrics import training_metrics, validation_metrics
 from imclass.training.evaluation import Evaluation, evaluate_run
+from imclass.training.history import History
 from imclass.training.job import Job, Run
 from imclass.training.loop import EpochState, check_finite, set_training_mode, train_epoch
 from imclass.training.metrics import RunningSums, Totals
@@ -28,7 +32,6 @@ from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
 from imclass.training.recording import RecordedUpdate, can_be_recorded
 from imclass.training.sampling import Sampler
-from imclass.training.schedule import learning_rate
 from imclass.training.step import Training, update
 from imclass.training.stop_request import StopRequest
 
@@ -46,84 +49,195 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         UserError: a checkpoint of another run lies in the output folder.
     """
     with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
-        training = prepare(job, processes)
-        describe(job, processes)
-        sampler = make_sampler(job, training)
-        checkpoints = stack.enter_context(
-            Checkpoints(job.output, to_strings(job.settings), fingerprint(job), job.class_names)
-        )
-        progress = resume(job, checkpoints, training, sampler)
-        stopping = EarlyStopping.of(job.settings)
-        stopping.best, stopping.epochs_without_improvement = progress.stopping_best, progress.epochs_without_improvement
-        bad_images = BadImages(job.settings.bad_image_limit)
-        stack.callback(write_bad_images, bad_images, job, processes)
-        both_loaders = loaders(job, bad_images, processes)
-        train_loader, validation_loader = (stack.enter_context(loader) for loader in both_loaders)
-        history = stack.enter_context(make_history(job, sampler, console, processes))
-        history.start(progress)
-        interrupted, first = False, progress.epoch
-        best_answers: Answers | None = None
-        if processes.machines == 1:  # several machines could not end after the same step
-            let_pipes_stop(job, lambda: stop.requested)
-
-        while not progress.finished:
-            epoch = progress.epoch
-            changes = freeze(training, epoch)
-            compiled = make_ready(training, epoch) if changes or epoch == first else None
-            state = epoch_state(progress, training)
-            complete = train_epoch(
-                training, train_loader, sampler, state, stop_requested=lambda: stop.requested, observer=history
-            )
-            synchronise(training)
-            totals = sum_over_processes(state, processes)
-            check_finite(totals, job.settings, sampler.steps_per_epoch)
-            metrics = training_metrics(epoch, state, totals, sampler, job.settings)
-            if compiled:
-                metrics["compile_seconds"] = compiled.seconds
-            evaluation = None
-            if complete:
-                history.trained(epoch, metrics)
-                evaluation = evaluate_run(training, validation_loader, job, lambda: stop.requested)
+        work = begin(job, processes, console, stack)
+        progress = work.progress
+        interrupted = False
+        while not (progress.finished or interrupted):
+            trained = train_one_epoch(work)
+            evaluation = validate(work) if trained.complete else None
             if evaluation is None:
+                save_interrupted(work.checkpoints, work.training, progress, trained.state)
                 interrupted = True
-                save_interrupted(checkpoints, training, progress, state)
-                break
-            check_bad_images(bad_images, job, processes)
-            metrics |= validation_metrics(evaluation) | {"bad_images": len(bad_images.entries)}
-            history.epoch(epoch, metrics)
-            if epoch == 0:
-                warn_of_enlarged(both_loaders, job, processes)
+            else:
+                conclude_epoch(work, trained, evaluation)
+                interrupted = not progress.finished and processes.any(work.stop.requested)
+        work.checkpoints.finish()
+        temperature = None if interrupted else calibrate(work)
+        model_path = write_model(work, interrupted=interrupted, temperature=temperature)
+    best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
+    return Run(job.output, model_path, progress.metrics, best, job.settings, interrupted)
 
-            ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
-            diverged = totals.first_bad_step is not None
-            advance(progress, metrics, stopping, finished=ends or diverged or epoch + 1 == job.settings.epochs)
-            keep(checkpoints, training, progress)
-            if progress.best.epoch == epoch:
-                best_answers = evaluation.answers
-            if ends:
-                log.info("Early stopping: no improvement for %d epochs", stopping.epochs_without_improvement)
-            if diverged:
-                log.warning("The loss is not finite since step %d; the trial ends here", totals.first_bad_step)
-            interrupted = not progress.finished and processes.any(stop.requested)
-            if interrupted:
-                break
 
-        checkpoints.finish()
-        temperature = None
-        if not interrupted and progress.best.epoch >= 0:
-            best = progress.best
-            answers = best_answers  # of this process, which may have had none of the images
-            if answers is None:
-                answers = answer_again(training, validation_loader, job, checkpoints, best, stop)
-            temperature = None if answers is None else keep_answers(job, answers, best.epoch + 1, processes)
-        model_path = job.output / "model.tar.gz"
-        if processes.is_main:
-            write_artifact(
-                job, checkpoints, training, progress, model_path, interrupted=interrupted, temperature=temperature
-            )
-    metrics_of_best = progress.metrics[progress.best.epoch] if progress.best.epoch >= 0 else {}
-    return Run(job.output, model_path, progress.metrics, metrics_of_best, job.settings, interrupted)
+@dataclass
+class Work:
+    """A run at work: what it has at hand, and how far it has come.
+
+    Attributes:
+        first_epoch: of this process; not 0 in a run that was resumed.
+        best_answers: of this process to its validation images after the best epoch; None before there is one, and
+            in a run that was resumed after it.
+    """
+
+    job: Job
+    processes: Processes
+    stop: StopRequest
+    training: Training
+    sampler: Sampler | PipeSampler
+    checkpoints: Checkpoints
+    progress: Progress
+    stopping: EarlyStopping
+    bad_images: BadImages
+    train_loader: Loader
+    validation_loader: Loader
+    history: History
+    first_epoch: int
+    best_answers: Answers | None = None
+
+    def stop_requested(self) -> bool:
+        """Whether this process was asked to stop."""
+        return self.stop.requested
+
+
+@dataclass(frozen=True)
+class TrainedEpoch:
+    """What the training of an epoch gave.
+
+    Attributes:
+        state: where it ended.
+        totals: over all processes.
+        metrics: of the training images.
+        complete: False when a stop was requested.
+    """
+
+    state: EpochState
+    totals: Totals
+    metrics: dict[str, float]
+    complete: bool
+
+
+def begin(job: Job, processes: Processes, console: Console, stack: ExitStack) -> Work:
+    """Make everything ready for the first epoch, or for the one that a resumed run goes on with.
+
+    Args:
+        stack: releases what is taken here.
+    """
+    stop = stack.enter_context(StopRequest())
+    training = prepare(job, processes)
+    describe(job, processes)
+    sampler = make_sampler(job, training)
+    checkpoints = stack.enter_context(
+        Checkpoints(job.output, to_strings(job.settings), fingerprint(job), job.class_names)
+    )
+    progress = resume(job, checkpoints, training, sampler)
+    bad_images = BadImages(job.settings.bad_image_limit)
+    stack.callback(write_bad_images, bad_images, job, processes)
+    train_loader, validation_loader = map(stack.enter_context, loaders(job, bad_images, processes))
+    history = stack.enter_context(make_history(job, sampler, console, processes))
+    history.start(progress)
+    work = Work(
+        job=job,
+        processes=processes,
+        stop=stop,
+        training=training,
+        sampler=sampler,
+        checkpoints=checkpoints,
+        progress=progress,
+        stopping=EarlyStopping.going_on(job.settings, progress),
+        bad_images=bad_images,
+        train_loader=train_loader,
+        validation_loader=validation_loader,
+        history=history,
+        first_epoch=progress.epoch,
+    )
+    if processes.machines == 1:  # several machines could not end after the same step
+        let_pipes_stop(job, work.stop_requested)
+    return work
+
+
+def train_one_epoch(work: Work) -> TrainedEpoch:
+    """Train the next epoch, or what is left of it, until its end or until a stop is requested.
+
+    Raises:
+        NonFiniteLossError: training diverged.
+    """
+    training, sampler, settings = work.training, work.sampler, work.job.settings
+    epoch = work.progress.epoch
+    changes = freeze(training, epoch)
+    compiled = make_ready(training, epoch) if changes or epoch == work.first_epoch else None
+    state = epoch_state(work.progress, training)
+    complete = train_epoch(
+        training, work.train_loader, sampler, state, stop_requested=work.stop_requested, observer=work.history
+    )
+    synchronise(training)
+    totals = sum_over_processes(state, work.processes)
+    check_finite(totals, settings, sampler.steps_per_epoch)
+    metrics = training_metrics(epoch, state, totals, sampler, settings)
+    if compiled:
+        metrics["compile_seconds"] = compiled.seconds
+    if complete:
+        work.history.trained(epoch, metrics)
+    return TrainedEpoch(state, totals, metrics, complete)
+
+
+def validate(work: Work) -> Evaluation | None:
+    """Evaluate on the validation images; None when a stop was requested on any process."""
+    return evaluate_run(work.training, work.validation_loader, work.job, work.stop_requested)
+
+
+def conclude_epoch(work: Work, trained: TrainedEpoch, evaluation: Evaluation) -> None:
+    """Tell what an epoch gave, decide whether it was the last, and keep its weights and answers if they are the best.
+
+    Raises:
+        DataError: too many unreadable images.
+    """
+    epoch, progress, stopping = work.progress.epoch, work.progress, work.stopping
+    check_bad_images(work.bad_images, work.job, work.processes)
+    metrics = trained.metrics | validation_metrics(evaluation) | {"bad_images": len(work.bad_images.entries)}
+    work.history.epoch(epoch, metrics)
+    if epoch == 0:
+        warn_of_enlarged((work.train_loader, work.validation_loader), work.job, work.processes)
+
+    ends = stopping.ends_after(epoch + 1, metrics["validation_accuracy"])
+    diverged = trained.totals.first_bad_step is not None
+    advance(progress, metrics, stopping, finished=ends or diverged or epoch + 1 == work.job.settings.epochs)
+    keep(work.checkpoints, work.training, progress)
+    if progress.best.epoch == epoch:
+        work.best_answers = evaluation.answers
+    if ends:
+        log.info("Early stopping: no improvement for %d epochs", stopping.epochs_without_improvement)
+    if diverged:
+        log.warning("The loss is not finite since step %d; the trial ends here", trained.totals.first_bad_step)
+
+
+def calibrate(work: Work) -> float | None:
+    """Write the best epoch's answers to the validation images, and fit the temperature on them.
+
+    Returns:
+        The temperature, on the first process; None on the others, and where there are no answers to fit it on.
+    """
+    best = work.progress.best
+    if best.epoch < 0:
+        return None
+    answers = work.best_answers  # of this process, which may have had none of the images
+    if answers is None:
+        answers = answer_again(work.training, work.validation_loader, work.job, work.checkpoints, best, work.stop)
+    return None if answers is None else keep_answers(work.job, answers, best.epoch + 1, work.processes)
+
+
+def write_model(work: Work, *, interrupted: bool, temperature: float | None) -> Path:
+    """Write the model file, on the first process, and say where it is."""
+    path = work.job.output / "model.tar.gz"
+    if work.processes.is_main:
+        write_artifact(
+            work.job,
+            work.checkpoints,
+            work.training,
+            work.progress,
+            path,
+            interrupted=interrupted,
+            temperature=temperature,
+        )
+    return path
 
 
 def let_pipes_stop(job: Job, stop_requested: Callable[[], bool]) -> None:
@@ -173,31 +287,6 @@ def sum_over_processes(state: EpochState, processes: Processes) -> Totals:
     processes.sum(state.sums.sums)
     processes.minimum(state.sums.first_bad_step)
     return state.sums.read()
-
-
-def training_metrics(
-    epoch: int, state: EpochState, totals: Totals, sampler: Sampler | PipeSampler, settings: Hyperparameters
-) -> dict[str, float]:
-    metrics = {
-        "epoch": epoch,
-        "learning_rate": learning_rate((epoch + 1) * sampler.steps_per_epoch - 1, sampler.steps_per_epoch, settings),
-        "train_loss": totals.mean_loss,
-        "train_accuracy": totals.accuracy,
-        "train_seconds": state.seconds,
-        "images_per_second": totals.samples / max(state.seconds, 1e-9),
-    }
-    if settings.top_k and not settings.multi_label:
-        metrics["train_top_k_accuracy"] = totals.top_k_accuracy
-    return metrics
-
-
-def validation_metrics(evaluation: Evaluation) -> dict[str, float]:
-    metrics = {"validation_loss": evaluation.loss, "validation_accuracy": evaluation.accuracy}
-    for accuracy in evaluation.top_k_accuracy.values():
-        metrics["validation_top_k_accuracy"] = accuracy
-    if evaluation.mean_average_precision is not None:
-        metrics["validation_mean_average_precision"] = evaluation.mean_average_precision
-    return metrics
 
 
 def advance(progress: Progress, metrics: dict[str, float], stopping: EarlyStopping, *, finished: bool) -> None:
