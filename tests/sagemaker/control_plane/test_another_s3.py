@@ -103,6 +103,7 @@ def test_endpoints_and_transform_jobs_work_with_it(store: tuple[Path, str], tmp_
         "InitialSamplingPercentage": 100,
         "DestinationS3Uri": "s3://bucket/captured",
         "CaptureOptions": [{"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
     }
     with control_plane(tmp_path, "--s3-endpoint", url, **CREDENTIALS) as server:
         sagemaker = server.client("sagemaker")
