@@ -40,8 +40,9 @@ assert ended["TrainingJobStatus"] == "Completed", ended.get("FailureReason")
 aws("sagemaker", "wait", "training-job-completed-or-stopped", "--training-job-name", name)
 listed = answer("sagemaker", "list-training-jobs", "--name-contains", "command-line", "--status-equals", "Completed")
 assert created in [job["TrainingJobArn"] for job in listed["TrainingJobSummaries"]], listed
-log = aws("logs", "tail", "/aws/sagemaker/TrainingJobs", "--log-stream-name-prefix", f"{name}/", "--since", "1d")
-assert "Epoch[0] Validation-accuracy=" in log, log
+stream = ["--log-group-name", "/aws/sagemaker/TrainingJobs", "--log-stream-name-prefix", f"{name}/"]
+(event,) = answer("logs", "filter-log-events", *stream, "--filter-pattern", '"Epoch[0] Validation-accuracy="')["events"]
+assert event["logStreamName"].startswith(f"{name}/algo-1-"), event
 model = ended["ModelArtifacts"]["S3ModelArtifacts"]
 aws("s3", "cp", model, "model.tar.gz", "--quiet")
 assert Path("model.tar.gz").stat().st_size > 1_000_000
