@@ -35,8 +35,8 @@ def write_examples(buckets: Path, photos: Path | None) -> Examples:
 
     Args:
         buckets: folder of the control plane's S3.
-        photos: a folder with a folder of JPEG files for each class, of which a few are taken; without it, images are
-            drawn.
+        photos: a folder with a folder of JPEG files for each class, or with several such folders as `train` and `val`,
+            of which a few are taken; without it, images are drawn.
     """
     classes = drawn() if photos is None else taken(photos)
     root = buckets / CALTECH
@@ -80,9 +80,12 @@ def drawn() -> list[list[bytes]]:
 
 
 def taken(photos: Path) -> list[list[bytes]]:
-    """JPEG files of a folder with a folder for each class."""
-    folders = sorted(folder for folder in photos.iterdir() if folder.is_dir())[:MOST_CLASSES]
+    """JPEG files of a folder with a folder for each class, those of folders of one name together."""
+    by_class: dict[str, list[Path]] = {}
+    for file in sorted(photos.rglob("*.jpg")):
+        by_class.setdefault(file.parent.name, []).append(file)
     count = TRAIN_IMAGES + VALIDATION_IMAGES
-    classes = [[file.read_bytes() for file in sorted(folder.glob("*.jpg"))[:count]] for folder in folders]
+    classes = [[file.read_bytes() for file in by_class[name][:count]] for name in sorted(by_class)[:MOST_CLASSES]]
+    assert classes, f"no JPEG files in {photos}"
     assert all(len(images) > VALIDATION_IMAGES for images in classes), f"too few JPEG files in {photos}"
     return classes

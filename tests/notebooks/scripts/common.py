@@ -41,7 +41,7 @@ def download(key: str) -> str:
 def aws(*arguments: str) -> str:
     """Run the AWS CLI, as cells with a `!` do."""
     command = [str(Path(sys.executable).with_name("aws")), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def record_files() -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """A control plane whose objects are in an S3 of another process."""
 
+import json
 import os
 import socket
 import subprocess
@@ -18,7 +19,18 @@ from imclass.errors import UserError
 from imclass.sagemaker.control_plane import remote_buckets
 from imclass.sagemaker.control_plane.buckets import Place
 from imclass.sagemaker.control_plane.remote_buckets import RemoteBuckets
+from tests.sagemaker.control_plane.endpoints import (
+    PNG,
+    ask,
+    create_config,
+    create_endpoint,
+    create_model,
+    variant,
+    wait_until_gone,
+    write_models,
+)
 from tests.sagemaker.control_plane.server import KEY, SECRET, channel, control_plane, job, wait_for_end, write_bucket
+from tests.sagemaker.control_plane.transforms import end_of, transform
 
 SECONDS = 60.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -78,6 +90,36 @@ def test_a_job_takes_its_data_from_there_and_brings_its_model(store: tuple[Path,
     assert artifact.load(folder / "bucket/output/far/output/model.tar.gz")[0].num_classes == 3
     assert (folder / "bucket/checkpoints/metrics.jsonl").exists()
     assert not (tmp_path / "s3").exists()
+
+
+@pytest.mark.timeout(900)
+def test_endpoints_and_transform_jobs_work_with_it(store: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = store
+    write_models(folder.parent)
+    image = folder / "bucket/images/a.png"
+    image.parent.mkdir()
+    image.write_bytes(PNG)
+    capture = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": "s3://bucket/captured",
+        "CaptureOptions": [{"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+    }
+    with control_plane(tmp_path, "--s3-endpoint", url, **CREDENTIALS) as server:
+        sagemaker = server.client("sagemaker")
+        create_model(sagemaker, "three")
+        create_config(sagemaker, "far", variant("three"), DataCaptureConfig=capture)
+        create_endpoint(sagemaker, "far", "far")
+        _, probabilities = ask(server.client("sagemaker-runtime"), "far")
+        sagemaker.delete_endpoint(EndpointName="far")
+        wait_until_gone(sagemaker, "far")
+        sagemaker.create_transform_job(**transform("far", ModelName="three"))
+        description = end_of(sagemaker, "far")
+        assert description["TransformJobStatus"] == "Completed", description.get("FailureReason")
+    (captured,) = (folder / "bucket/captured/far/AllTraffic").rglob("*.jsonl")
+    assert json.loads(json.loads(captured.read_bytes())["captureData"]["endpointOutput"]["data"]) == probabilities
+    answered = json.loads((folder / "bucket/far/output/a.png.out").read_bytes())["prediction"]
+    assert answered == pytest.approx(probabilities, abs=1e-6)
 
 
 def test_objects_as_files(buckets: RemoteBuckets, store: tuple[Path, str], tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from imclass.inference import Predictor
 from tests.conftest import save_random_model
-from tests.sagemaker.control_plane.server import Server, control_plane
+from tests.sagemaker.control_plane.endpoints import ask, create_config, create_endpoint, variant, wait_until_gone
+from tests.sagemaker.control_plane.server import ROLE, Server, control_plane
 from tests.sagemaker.control_plane.transforms import (
     add_model,
     compilation,
@@ -83,6 +84,24 @@ def test_the_compiled_model_answers_images_and_arrays_as_the_original(
     for name, key in (("images", "a.png.out"), ("arrays", "a.json.out")):
         assert end_of(sagemaker, name)["TransformJobStatus"] == "Completed"
         np.testing.assert_allclose(json.loads(results(server.data, name)[key])["prediction"], expected, atol=1e-4)
+
+
+def test_an_endpoint_of_the_compiled_model_takes_images_and_arrays(
+    server: Server, sagemaker: Any, finished: dict[str, Any]
+) -> None:
+    compiled = {"Image": finished["InferenceImage"], "ModelDataUrl": COMPILED}
+    sagemaker.create_model(ModelName="compiled", ExecutionRoleArn=ROLE, PrimaryContainer=compiled)
+    create_config(sagemaker, "compiled", variant("compiled"))
+    create_endpoint(sagemaker, "compiled", "compiled")
+    runtime, expected = server.client("sagemaker-runtime"), Predictor.load(server.data / MODEL).predict([encoded(0)])[0]
+    for content_type, body in (
+        ("application/x-image", encoded(0)),
+        ("application/json", json.dumps(pixels(0).tolist())),
+    ):
+        _, answered = ask(runtime, "compiled", ContentType=content_type, Accept="application/json", Body=body)
+        np.testing.assert_allclose(answered, expected, atol=1e-4)
+    sagemaker.delete_endpoint(EndpointName="compiled")
+    wait_until_gone(sagemaker, "compiled")
 
 
 def test_jobs_are_listed_and_deleted(sagemaker: Any, finished: dict[str, Any]) -> None:

@@ -61,13 +61,19 @@ def test_the_caller_is_the_role(server: Server) -> None:
     assert assumed["AssumedRoleUser"]["Arn"].endswith(":assumed-role/imclass/notebook")
 
 
-@pytest.mark.parametrize("service", ["sagemaker", "logs", "sts"])
-def test_a_wrong_secret_is_refused(server: Server, service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "call", "code", "status"),
+    [
+        ("sagemaker", "list_training_jobs", "InvalidSignatureException", 400),
+        ("logs", "describe_log_groups", "InvalidSignatureException", 400),
+        ("sts", "get_caller_identity", "SignatureDoesNotMatch", 403),
+    ],
+)
+def test_a_wrong_secret_is_refused(server: Server, service: str, call: str, code: str, status: int) -> None:
     client = server.client(service, secret="another-secret-of-somebody")
-    call = {"sagemaker": "list_training_jobs", "logs": "describe_log_groups", "sts": "get_caller_identity"}[service]
-    with pytest.raises(ClientError, match="SignatureDoesNotMatch") as caught:
+    with pytest.raises(ClientError, match=code) as caught:
         getattr(client, call)()
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
 def test_signed_requests_of_s3(server: Server) -> None:
@@ -89,20 +95,20 @@ def test_requests_to_endpoints_are_signed(server: Server) -> None:
     asked = {"EndpointName": "none", "Body": bytes(range(256)), "ContentType": "image/png", "CustomAttributes": "a=b"}
     with pytest.raises(ClientError, match="Endpoint none of account 000000000000 not found"):
         server.client("sagemaker-runtime").invoke_endpoint(**asked)
-    with pytest.raises(ClientError, match="SignatureDoesNotMatch") as caught:
+    with pytest.raises(ClientError, match="InvalidSignatureException") as caught:
         server.client("sagemaker-runtime", secret="another-secret-of-somebody").invoke_endpoint(**asked)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
 def test_another_key_is_refused(server: Server) -> None:
-    with pytest.raises(ClientError, match="InvalidAccessKeyId"):
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
         server.client("sagemaker", key="AKIDANOTHER").list_training_jobs()
 
 
 def test_a_request_without_signature_is_refused(server: Server) -> None:
     status, body = post(server, b"{}", X_Amz_Target="SageMaker.ListTrainingJobs")
-    assert status == 403
-    assert json.loads(body)["__type"] == "AccessDenied"
+    assert status == 400
+    assert json.loads(body)["__type"] == "AccessDeniedException"
 
 
 def test_the_secret_is_in_no_log(server: Server) -> None:

@@ -42,7 +42,7 @@ from imclass.sagemaker.control_plane import (
 )
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
 from imclass.sagemaker.control_plane.console.application import is_for_console
-from imclass.sagemaker.control_plane.incoming import checked_body
+from imclass.sagemaker.control_plane.incoming import OF_JSON, OF_QUERY, Refusals, checked_body
 from imclass.sagemaker.control_plane.invocations import is_of_runtime
 from imclass.sagemaker.control_plane.other_sites import REFUSAL, is_of_another_site
 from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
@@ -125,7 +125,7 @@ class Application:
         """Answer SageMaker, CloudWatch or our own service."""
         request_id = str(uuid.uuid4())
         try:
-            body = await self._checked_body(request)
+            body = await self._checked_body(request, OF_JSON)
             prefix, _, name = request.headers["x-amz-target"].partition(".")
             if prefix not in TARGETS:
                 raise unknown_operation(f"{prefix}.{name}", sorted(TARGETS))
@@ -148,7 +148,7 @@ class Application:
         """Answer STS, IAM, or CloudWatch."""
         request_id = str(uuid.uuid4())
         try:
-            fields = protocols.read_form(await self._checked_body(request))
+            fields = protocols.read_form(await self._checked_body(request, OF_QUERY))
             service, name = VERSIONS.get(fields.get("Version", "")), fields.get("Action", "")
             if service is None:
                 raise invalid(f"Version must be one of {', '.join(VERSIONS)}.")
@@ -167,8 +167,8 @@ class Application:
             log.exception("A request in the query protocol has failed")
             return protocols.xml_error(FAULT, request_id)
 
-    async def _checked_body(self, request: Request) -> bytes:
-        return await checked_body(request, self._verifier, most=LARGEST_BODY, code="SerializationException")
+    async def _checked_body(self, request: Request, refusals: Refusals) -> bytes:
+        return await checked_body(request, self._verifier, refusals, most=LARGEST_BODY)
 
 
 def is_query(request: Request) -> bool:

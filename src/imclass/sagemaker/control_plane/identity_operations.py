@@ -3,7 +3,6 @@
 There is one caller, who acts in one role. Any role of this account can be asked for or assumed, and is that one.
 """
 
-import secrets
 from datetime import UTC, datetime, timedelta
 
 from imclass.sagemaker.control_plane.account import ROLE_ID
@@ -19,16 +18,16 @@ def get_caller_identity(plane: Plane, request: Values) -> Values:
 
 
 def assume_role(plane: Plane, request: Values) -> Values:
-    """Credentials of the form that clients expect. They sign nothing that a server with credentials would accept."""
+    """Credentials of the one user that hold for a while. Servers without credentials take them as they take all."""
     session = request["RoleSessionName"]
-    lifetime = timedelta(seconds=request.get("DurationSeconds", SESSION_SECONDS))
+    credentials = plane.sessions.begin(timedelta(seconds=request.get("DurationSeconds", SESSION_SECONDS)))
     role = request["RoleArn"].rpartition("/")[2]
     return {
         "Credentials": {
-            "AccessKeyId": f"ASIA{secrets.token_hex(8).upper()}",
-            "SecretAccessKey": secrets.token_hex(20),
-            "SessionToken": secrets.token_hex(32),
-            "Expiration": datetime.now(UTC) + lifetime,
+            "AccessKeyId": credentials.access_key,
+            "SecretAccessKey": credentials.secret_key,
+            "SessionToken": credentials.token,
+            "Expiration": credentials.expiration,
         },
         "AssumedRoleUser": {
             "AssumedRoleId": f"{ROLE_ID}:{session}",

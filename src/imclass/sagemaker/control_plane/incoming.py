@@ -1,6 +1,8 @@
 """What comes with a request: its body, and who has sent it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -12,26 +14,63 @@ DISCARDED_BYTES = 64 << 20
 """Of a body that is too large, so much is taken in and thrown away: whoever still sends reads no answer."""
 
 
-async def checked_body(request: Request, verifier: Verifier, *, most: int, code: str) -> bytes:
+@dataclass(frozen=True)
+class Refusals:
+    """How a protocol tells that a request is not taken at all.
+
+    Attributes:
+        too_large: the code for a body that has too many bytes.
+        codes: for those of `SignatureError`; the others are told as they are.
+        status: of HTTP, for what is wrong with a signature.
+    """
+
+    too_large: str
+    codes: Mapping[str, str]
+    status: HTTPStatus
+
+
+EXCEPTIONS = {
+    "AccessDenied": "AccessDeniedException",
+    "ExpiredToken": "ExpiredTokenException",
+    "InvalidAccessKeyId": "UnrecognizedClientException",
+    "InvalidToken": "UnrecognizedClientException",
+    "RequestTimeTooSkewed": "InvalidSignatureException",
+    "SignatureDoesNotMatch": "InvalidSignatureException",
+    "XAmzContentSHA256Mismatch": "InvalidSignatureException",
+}
+CLIENTS = {"InvalidAccessKeyId": "InvalidClientTokenId", "InvalidToken": "InvalidClientTokenId"}
+OF_JSON = Refusals("SerializationException", EXCEPTIONS, HTTPStatus.BAD_REQUEST)
+OF_QUERY = Refusals("SerializationException", CLIENTS, HTTPStatus.FORBIDDEN)
+OF_RUNTIME = Refusals("ValidationError", EXCEPTIONS, HTTPStatus.FORBIDDEN)
+
+
+async def checked_body(request: Request, verifier: Verifier, refusals: Refusals, *, most: int) -> bytes:
     """The body, of a sender who may send it.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        ApiError: it is too large, or the signature is wrong.
+    """
+    body = await read_body(request, most, refusals.too_large)
+    try:
+        verifier.check(request.method, address_of(request.scope), headers_of(request), body)
+    except SignatureError as error:
+        raise ApiError(refusals.codes.get(error.code, error.code), error.message, refusals.status) from error
+    return body
+
+
+async def read_body(request: Request, most: int, code: str) -> bytes:
+    """The whole body.
 
     Args:
         most: bytes that it may have.
         code: of the error for one that has more.
 
     Raises:
-        ApiError: it is too large, or the signature is wrong.
+        ApiError: it is too large.
     """
-    body = await read_body(request, most, code)
-    try:
-        verifier.check(request.method, address_of(request.scope), headers_of(request), body)
-    except SignatureError as error:
-        raise ApiError(error.code, error.message, 403) from error
-    return body
-
-
-async def read_body(request: Request, most: int, code: str) -> bytes:
-    """The whole body; arguments and errors are those of `checked_body`."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

@@ -40,7 +40,7 @@ from imclass.sagemaker.control_plane.hosting.routing import (
     NoVariantError,
     Router,
 )
-from imclass.sagemaker.control_plane.incoming import checked_body
+from imclass.sagemaker.control_plane.incoming import OF_RUNTIME, checked_body
 from imclass.sagemaker.control_plane.signature import Verifier
 from imclass.sagemaker.control_plane.state import MissingError, State
 
@@ -159,7 +159,7 @@ class Invocations:
         found = PATH.fullmatch(request.scope["path"])
         assert found is not None, "others do not come here"
         endpoint, operation = found.groups()
-        body = await checked_body(request, self._verifier, most=LARGEST_BODY, code="ValidationError")
+        body = await checked_body(request, self._verifier, OF_RUNTIME, most=LARGEST_BODY)
         if operation in OTHER_OPERATIONS:
             raise ApiError("ValidationError", OTHER_OPERATIONS[operation])
         problems = [words for name, words in UNSUPPORTED.items() if name in request.headers]

@@ -12,6 +12,7 @@ from imclass.sagemaker.control_plane.kept_runs import KeptRuns
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
+from imclass.sagemaker.control_plane.sessions import Sessions
 from imclass.sagemaker.control_plane.state import State
 from imclass.sagemaker.control_plane.training_runs import TrainingRuns
 from imclass.sagemaker.control_plane.tuning_runs import TuningRuns
@@ -32,6 +33,7 @@ class Plane:
     transform_runs: KeptRuns
     compilation_runs: KeptRuns
     tuning_runs: TuningRuns
+    sessions: Sessions
 
 
 Operation = Callable[[Plane, Values], Values]

@@ -106,7 +106,9 @@ def run(
         endpoints = Endpoints(HostingPlaces(state, buckets, logs, account, data / "endpoints"))
         endpoints.start()
         stack.enter_context(closing(endpoints))
-        plane = Plane(account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning)
+        plane = Plane(
+            account, state, buckets, logs, runs, endpoints, transforms, compilations, tuning, verifier.sessions
+        )
         runtime = Invocations(endpoints.router, state, account, verifier)
         console = make_console(plane, access, store)
         application = Application(plane, verifier, console, runtime, s3)

@@ -4,12 +4,14 @@ A request tells in its `Authorization` header who signed it and how:
 
     AWS4-HMAC-SHA256 Credential=KEY/20260131/REGION/SERVICE/aws4_request, SignedHeaders=host;x-amz-date, Signature=HEX
 
-Addresses that carry their signature in the query (presigned) have the same facts as `X-Amz-*` parameters there.
+Addresses that carry their signature in the query (presigned) have the same facts as `X-Amz-*` parameters there. Whoever
+signs with credentials of AssumeRole sends their token too, as `X-Amz-Security-Token`.
 """
 
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,8 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from imclass.sagemaker.control_plane.sessions import Sessions
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 HEADER = re.compile(
     rf"{ALGORITHM} Credential=([^,\s]+), ?SignedHeaders=([a-z0-9;._-]+), ?Signature=([0-9a-f]{{64}})", re.ASCII
@@ -28,6 +32,7 @@ TIME = "%Y%m%dT%H%M%SZ"
 CLOCK_DIFFERENCE = timedelta(minutes=15)
 LONGEST_PRESIGNED = 7 * 24 * 3600  # seconds
 CONTENT_HASH = "x-amz-content-sha256"
+TOKEN = "X-Amz-Security-Token"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
@@ -35,8 +40,8 @@ class SignatureError(Exception):
     """A request whose sender is not who it should be.
 
     Attributes:
-        code: AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch, RequestTimeTooSkewed or
-            XAmzContentSHA256Mismatch.
+        code: of S3: AccessDenied, InvalidAccessKeyId, InvalidToken, ExpiredToken, SignatureDoesNotMatch,
+            RequestTimeTooSkewed or XAmzContentSHA256Mismatch.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -46,7 +51,13 @@ class SignatureError(Exception):
 
 
 class Verifier(Protocol):
-    """Says who may send requests."""
+    """Says who may send requests.
+
+    Attributes:
+        sessions: whose credentials it takes, until they expire.
+    """
+
+    sessions: Sessions
 
     def check(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """Check one request.
@@ -62,7 +73,10 @@ class Verifier(Protocol):
 
 
 class AcceptAll:
-    """For servers that only this machine reaches."""
+    """For servers that only this machine reaches; sessions last for ever."""
+
+    def __init__(self) -> None:
+        self.sessions = Sessions(secrets.token_hex())
 
     def check(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """Let every request pass."""
@@ -70,7 +84,11 @@ class AcceptAll:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a request says about its signature."""
+    """What a request says about its signature.
+
+    Attributes:
+        token: of a session; None without one.
+    """
 
     access_key: str
     date: str
@@ -81,10 +99,11 @@ class Claim:
     time: str
     lifetime: timedelta
     is_presigned: bool
+    token: str | None
 
 
 class SignatureVerifier:
-    """Lets requests pass that were signed with one key.
+    """Lets requests pass that were signed with one key, or in a session that began with it.
 
     Args:
         access_key, secret_key: of the only user.
@@ -92,15 +111,15 @@ class SignatureVerifier:
 
     def __init__(self, access_key: str, secret_key: str) -> None:
         self._credentials = Credentials(access_key, secret_key)
+        self.sessions = Sessions(secret_key)
 
     def check(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> None:
         """See `Verifier`."""
-        claim = read_claim(url, headers)
-        if not hmac.compare_digest(claim.access_key.encode(), self._credentials.access_key.encode()):
-            raise SignatureError("InvalidAccessKeyId", "The access key ID you provided does not exist in our records.")
-        check_time(claim, datetime.now(UTC))
+        claim, now = read_claim(url, headers), datetime.now(UTC)
+        credentials = self._credentials_of(claim, now)
+        check_time(claim, now)
         check_signed_headers(claim, headers)
-        expected = self._signature(claim, method, url, headers, body)
+        expected = signature_of(claim, credentials, method, url, headers, body)
         if not hmac.compare_digest(expected, claim.signature):
             raise SignatureError(
                 "SignatureDoesNotMatch",
@@ -113,16 +132,37 @@ class SignatureVerifier:
         if body is not None and stated not in (None, UNSIGNED) and stated != hashlib.sha256(body).hexdigest():
             raise SignatureError("XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
 
-    def _signature(self, claim: Claim, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> str:
-        kind = S3SigV4Auth if claim.service == "s3" else SigV4Auth
-        signer = kind(self._credentials, claim.service, claim.region)
-        signed = {name: headers[name] for name in claim.signed_headers}
-        request = AWSRequest(method, f"http://{headers['host']}{_without_signature(url)}", headers=signed, data=body)
-        if claim.is_presigned and CONTENT_HASH not in signed:
-            request.headers[CONTENT_HASH] = UNSIGNED
-        request.context["timestamp"] = claim.time
-        canonical = canonical_request(signer, request, claim)
-        return str(signer.signature(signer.string_to_sign(request, canonical), request))
+    def _credentials_of(self, claim: Claim, now: datetime) -> Credentials:
+        """What a request must have been signed with. The user needs no token: one that comes along says nothing.
+
+        Raises:
+            SignatureError: nobody has this key, or no longer.
+        """
+        if hmac.compare_digest(claim.access_key.encode(), self._credentials.access_key.encode()):
+            return self._credentials
+        if claim.token is None:
+            raise SignatureError("InvalidAccessKeyId", "The access key ID you provided does not exist in our records.")
+        session = self.sessions.find(claim.access_key, claim.token)
+        if session is None:
+            raise SignatureError("InvalidToken", "The security token included in the request is invalid.")
+        if now >= session.expiration:
+            raise SignatureError("ExpiredToken", "The security token included in the request is expired")
+        return Credentials(session.access_key, session.secret_key)
+
+
+def signature_of(
+    claim: Claim, credentials: Credentials, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> str:
+    """The signature that a request must have."""
+    kind = S3SigV4Auth if claim.service == "s3" else SigV4Auth
+    signer = kind(credentials, claim.service, claim.region)
+    signed = {name: headers[name] for name in claim.signed_headers}
+    request = AWSRequest(method, f"http://{headers['host']}{_without_signature(url)}", headers=signed, data=body)
+    if claim.is_presigned and CONTENT_HASH not in signed:
+        request.headers[CONTENT_HASH] = UNSIGNED
+    request.context["timestamp"] = claim.time
+    canonical = canonical_request(signer, request, claim)
+    return str(signer.signature(signer.string_to_sign(request, canonical), request))
 
 
 def canonical_request(signer: SigV4Auth, request: AWSRequest, claim: Claim) -> str:
@@ -149,10 +189,12 @@ def read_claim(url: str, headers: Mapping[str, str]) -> Claim:
             raise _denied("The Authorization header is not one of Signature V4.")
         credential, names, signature = found.groups()
         time, lifetime, is_presigned = headers.get("x-amz-date", ""), CLOCK_DIFFERENCE, False
+        token = headers.get(TOKEN.lower())
     elif query.get("X-Amz-Algorithm") == ALGORITHM:
         credential, names = query.get("X-Amz-Credential", ""), query.get("X-Amz-SignedHeaders", "")
         signature, time = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
         lifetime, is_presigned = _lifetime(query.get("X-Amz-Expires", "")), True
+        token = query.get(TOKEN)
     elif "AWSAccessKeyId" in query:  # what boto3 presigns with unless it is told otherwise
         raise _denied("Signature V2 is not accepted; presign with Config(signature_version='s3v4').")
     else:
@@ -161,7 +203,9 @@ def read_claim(url: str, headers: Mapping[str, str]) -> Claim:
     if len(parts) != 5 or parts[4] != "aws4_request":
         raise _denied("The credential is not KEY/DATE/REGION/SERVICE/aws4_request.")
     access_key, date, region, service, _ = parts
-    return Claim(access_key, date, region, service, tuple(names.split(";")), signature, time, lifetime, is_presigned)
+    return Claim(
+        access_key, date, region, service, tuple(names.split(";")), signature, time, lifetime, is_presigned, token
+    )
 
 
 def check_time(claim: Claim, now: datetime) -> None:

@@ -47,7 +47,8 @@ class Verify(Protocol):
             headers: by lower-case name.
 
         Raises:
-            S3Error: AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, RequestTimeTooSkewed.
+            S3Error: AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, InvalidToken, ExpiredToken,
+                RequestTimeTooSkewed.
         """
 
 

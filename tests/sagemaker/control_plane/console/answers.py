@@ -146,3 +146,35 @@ def list_models(plane: Any, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 MODELS: Mapping[str, Operation] = {"DescribeModel": describe_model, "ListModels": list_models}
+
+
+def describe_compilation(plane: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "CompilationJobName": request["CompilationJobName"],
+        "CompilationJobArn": ARN,
+        "CompilationJobStatus": "COMPLETED",
+        "StoppingCondition": {"MaxRuntimeInSeconds": 900},
+        "CreationTime": BEGUN,
+        "LastModifiedTime": BEGUN,
+        "FailureReason": "",
+        "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/compiled/model-ml_m4.tar.gz"},
+        "RoleArn": ROLE,
+        "InputConfig": {"S3Uri": "s3://bucket/model.tar.gz", "Framework": "MXNET"},
+        "OutputConfig": {"S3OutputLocation": "s3://bucket/compiled", "TargetDevice": "ml_m4"},
+    }
+
+
+def list_compilations(plane: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        "CompilationJobName": "compiled",
+        "CompilationJobArn": ARN,
+        "CreationTime": BEGUN,
+        "CompilationJobStatus": "COMPLETED",
+    }
+    return {"CompilationJobSummaries": [found]}
+
+
+COMPILATIONS: Mapping[str, Operation] = {
+    "DescribeCompilationJob": describe_compilation,
+    "ListCompilationJobs": list_compilations,
+}

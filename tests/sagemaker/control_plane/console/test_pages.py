@@ -11,7 +11,7 @@ from imclass.sagemaker.control_plane.console.sections import SECTIONS
 from imclass.sagemaker.control_plane.console.words import duration, member, size
 from imclass.sagemaker.control_plane.service_models import service_model
 from imclass.sagemaker.control_plane.training_operations import OPERATIONS
-from tests.sagemaker.control_plane.console.answers import ENDPOINTS, MODELS, TUNING
+from tests.sagemaker.control_plane.console.answers import COMPILATIONS, ENDPOINTS, MODELS, TUNING
 from tests.sagemaker.control_plane.console.parts import BROWSER, House
 from tests.sagemaker.control_plane.server import channel
 
@@ -230,6 +230,15 @@ def test_the_streams_of_all_hosts_can_be_chosen(house: House) -> None:
     assert "of the first" in seen
     assert "of the second" not in seen
     assert "of the second" in visitor.see(f"/_console/training-jobs/job?stream={second}")
+
+
+def test_the_log_of_a_compilation_job_is_one_stream(house: House) -> None:
+    log = house.logs_folder / "aws/sagemaker/CompilationJobs/compiled-2026.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("1795000000000 Compiling for ml_m4 with OpenVINO\n")
+    visitor = house.console(COMPILATIONS)
+    assert "Compiling for ml_m4 with OpenVINO" in visitor.see("/_console/compilation-jobs/compiled-2026")
+    assert "There is no log" in visitor.see("/_console/compilation-jobs/compiled")
 
 
 def test_what_an_earlier_job_of_the_same_name_has_printed_is_not_shown(house: House) -> None:

@@ -61,6 +61,11 @@ def test_capture_that_is_not_wanted(members: dict[str, Any]) -> None:
     assert new_deployment(config(variant("A"), **members), MODELS).capture is None
 
 
+def test_capture_is_wanted_unless_it_is_switched_off() -> None:
+    capture = {name: value for name, value in CAPTURE.items() if name != "EnableCapture"}
+    assert new_deployment(config(variant("A"), DataCaptureConfig=capture), MODELS).capture is not None
+
+
 def test_weights_and_counts_of_the_same_deployment() -> None:
     deployment = new_deployment(config(variant("A"), variant("B", count=2)), MODELS)
     changed = rescaled(deployment, {"A": {"VariantName": "A", "DesiredWeight": 3}, "B": {"DesiredInstanceCount": 5}})

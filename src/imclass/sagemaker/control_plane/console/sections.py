@@ -42,7 +42,8 @@ class Section:
         ended: member with the time of its end, if it has one.
         states: enumeration of its statuses.
         alive: the status of one that is at work.
-        log_group: in which it writes streams named `NAME/...`; `{name}` in it is replaced, and streams have any name.
+        log_group: in which it writes streams named `NAME/...`, or the stream `NAME`; `{name}` in it is replaced, and
+            streams have any name.
         action: None if there is nothing to do.
     """
 
@@ -148,7 +149,7 @@ COMPILATION = Section(
     "CompilationEndTime",
     "CompilationJobStatus",
     "INPROGRESS",
-    None,
+    "/aws/sagemaker/CompilationJobs",
     Action("Stop", "StopCompilationJob", ("STARTING", "INPROGRESS"), "It ends soon, without a compiled model."),
 )
 SECTIONS = (TRAINING, TUNING, ENDPOINTS, MODELS, TRANSFORM, COMPILATION)

@@ -16,6 +16,8 @@ def streams_of(logs: LogFolder, section: Section, name: str, created: float) -> 
         return []
     if "{name}" in section.log_group:
         return logs.streams(group_of(section, name))
+    if file_of(logs, section, name, name) is not None:
+        return [name]
     found = logs.streams(group_of(section, name), f"{name}/")
     return [stream for stream in found if (started := _started(stream)) is None or started >= int(created)]
 

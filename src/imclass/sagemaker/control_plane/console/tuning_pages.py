@@ -9,10 +9,10 @@ from imclass.sagemaker.control_plane.console.calls import Calls
 from imclass.sagemaker.control_plane.console.charts import Axis, Chart, Drawing, Point, Series, draw
 from imclass.sagemaker.control_plane.console.sections import seconds
 from imclass.sagemaker.control_plane.plane import Values
+from imclass.tuning.ranges import NumberRange
 
 LIST_TRIALS = "ListTrainingJobsForHyperParameterTuningJob"
 TRIALS = "TrainingJobSummaries"
-LOGARITHMIC = "Logarithmic"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Range:
     """A hyperparameter that is searched.
 
     Attributes:
+        is_logarithmic: whether the search takes it so.
         choices: None for numbers.
     """
 
@@ -96,7 +97,17 @@ def ranges_of(description: Values) -> Iterator[Range]:
             for each in ranges.get(kind, []):
                 if each["Name"] not in seen:
                     seen.add(each["Name"])
-                    yield Range(each["Name"], each.get("ScalingType") == LOGARITHMIC, each.get("Values"))
+                    yield range_of(each)
+
+
+def range_of(member: Values) -> Range:
+    """A range as SageMaker's ParameterRanges write it."""
+    if "Values" in member:
+        return Range(member["Name"], is_logarithmic=False, choices=member["Values"])
+    searched = NumberRange(
+        member["Name"], float(member["MinValue"]), float(member["MaxValue"]), member.get("ScalingType", "Auto")
+    )
+    return Range(member["Name"], is_logarithmic=searched.scale == "Logarithmic", choices=None)
 
 
 def objective_of(description: Values) -> tuple[str, str]:

@@ -111,7 +111,7 @@ def new_deployment(config: Document, models: Mapping[str, Document]) -> Deployme
         config_name=config["EndpointConfigName"],
         begun=time.time(),
         variants=variants,
-        capture=_capture(capture) if capture is not None and capture.get("EnableCapture") else None,
+        capture=_capture(capture) if capture is not None and capture.get("EnableCapture", True) else None,
     )
 
 
