@@ -9,6 +9,7 @@ from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
 from imclass.sagemaker.control_plane.hosting.serving_process import ServingProcess
 from imclass.sagemaker.control_plane.job_folder import container_environment
+from imclass.sagemaker.control_plane.server_process import REACH
 from imclass.sagemaker.control_plane.slots import gpu_count
 from imclass.sagemaker.endpoint import OPTIONS_VARIABLE
 from imclass.sagemaker.layout import Layout
@@ -48,7 +49,7 @@ def environment_of(
     """
     threads = max(1, len(os.sched_getaffinity(0)) // count)
     gpus = gpu_count()
-    reach = ["--host", "127.0.0.1", "--port", "0", "--token-file", str(token_file)]
+    reach = [*REACH, "--token-file", str(token_file)]
     share = {"OMP_NUM_THREADS": str(threads)} | ({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {})
     options = f"--threads {threads} {variant.environment.get(OPTIONS_VARIABLE, '')} {shlex.join(reach)}"
     return container_environment({**variant.environment, OPTIONS_VARIABLE: options}, share, layout, account)
