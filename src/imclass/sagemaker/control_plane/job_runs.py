@@ -27,7 +27,7 @@ from imclass.sagemaker.control_plane.state import Document, State
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 0.1
-BRING_SECONDS = 2.0
+BRING_SECONDS = 1.0
 JOIN_SECONDS = 30.0
 
 
