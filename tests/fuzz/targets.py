@@ -17,7 +17,7 @@ import numpy as np
 
 from imclass.artifact import read_description
 from imclass.artifact.archive import MXNET_PARAMS, MXNET_SYMBOL, member_names, read_named
-from imclass.artifact.description import DESCRIPTION_MEMBER, WEIGHTS_MEMBER
+from imclass.artifact.members import DESCRIPTION_MEMBER, WEIGHTS_MEMBER
 from imclass.data.lst import read_lst
 from imclass.data.lst_writer import write_lst
 from imclass.data.manifest import read_manifest

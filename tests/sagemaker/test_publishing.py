@@ -1,6 +1,9 @@
 """What a finished, interrupted or ended run leaves for the platform."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from imclass import artifact
 from imclass.sagemaker.layout import Layout
 from imclass.sagemaker.publishing import publish_model, publish_reports
 from imclass.sagemaker.worker import run_job
+from tests.conftest import save_random_model
 from tests.sagemaker.job_folder import HYPERPARAMETERS, metrics
 
 MakeJob = Callable[..., Layout]
@@ -60,3 +64,20 @@ def test_reports_of_a_run_that_has_just_begun(make_job: MakeJob) -> None:
     publish_reports(layout)
     assert list(layout.output_data.iterdir()) == []
     assert metrics(layout) == []
+
+
+def test_the_first_process_of_a_container_loads_no_pytorch(tmp_path: Path) -> None:
+    """It would take seconds at the beginning and the end of each job, and memory in between."""
+    layout = Layout(tmp_path)
+    layout.checkpoints.mkdir(parents=True)
+    save_random_model(layout.checkpoints).rename(layout.checkpoints / "model.tar.gz")
+    program = (
+        "import pathlib, sys\n"
+        "from imclass.sagemaker import container, layout, supervision\n"
+        "published = supervision.publish_model(layout.Layout(pathlib.Path(sys.argv[1])))\n"
+        "print(published, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True False\n"
+    assert names(layout) == {"model.json", "model.safetensors"}

@@ -1,6 +1,8 @@
 """The update rules against what MXNet computed (tests/golden/optimizers)."""
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +156,21 @@ def test_state_survives_saving() -> None:
     second.begin(0.1)
     second.step()
     assert torch.equal(weight.detach(), after_first)
+
+
+def test_no_step_loads_torch_s_compiler() -> None:
+    """That takes a second, which no run on a CPU has a use for."""
+    program = (
+        "import sys, torch\n"
+        "from imclass.training.optimizers import SGD\n"
+        "weight = torch.nn.Parameter(torch.ones(2))\n"
+        "optimizer = SGD([{'params': [weight]}], 0.5, momentum=0.9)\n"
+        "optimizer.load_state_dict(optimizer.state_dict())\n"
+        "optimizer.begin(0.5)\n"
+        "optimizer.zero_grad(set_to_none=True)\n"
+        "weight.sum().backward()\n"
+        "optimizer.step()\n"
+        "print(weight.tolist(), 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[0.5, 0.5] False\n"

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from imclass.artifact.description import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
+from imclass.artifact.members import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
 from imclass.errors import ArtifactError
 
 LIMIT = 4 << 30  # bytes that an archive may unpack to

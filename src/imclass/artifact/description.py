@@ -3,7 +3,6 @@
 Version 1 of the format; `docs/model-file.md` explains every field.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -11,16 +10,12 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 
+from imclass.artifact.members import CHECKPOINT_NAME, CHECKPOINTS
 from imclass.errors import ArtifactError
 from imclass.models import NETWORKS, ResNet, build
 from imclass.version import VERSION
 
 FORMAT_VERSION: Final = 1
-
-DESCRIPTION_MEMBER = "model.json"
-WEIGHTS_MEMBER = "model.safetensors"
-CHECKPOINTS = "checkpoints"  # folder of the weights of earlier epochs
-CHECKPOINT_NAME = re.compile(r"epoch-(?P<epoch>\d{4,9})\.safetensors")
 
 
 def checkpoint_member(epoch: int) -> str:

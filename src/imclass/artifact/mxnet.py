@@ -18,11 +18,11 @@ from pydantic_core import from_json
 from torch import Tensor
 
 from imclass.artifact.archive import COPY_AGAIN, MXNET_PARAMS, MXNET_SYMBOL, member_names, read_named, read_small
-from imclass.artifact.description import DESCRIPTION_MEMBER, Description, Normalisation
+from imclass.artifact.description import Description, Normalisation
+from imclass.artifact.members import DESCRIPTION_MEMBER, SHAPES_MEMBER
 from imclass.errors import ArtifactError, UserError, listing
 from imclass.models.mxnet import Recognised, read_params, read_symbol, recognise, state_of
 
-SHAPES_MEMBER: Final = "model-shapes.json"
 MXNET_NETWORK: Final = "resnet_v2"
 LONGEST_SIDE: Final = 2**31 - 1
 SHAPE_MEANS: Final = "Give channels (3 for colour, 1 for grey), height and width."

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from imclass.artifact.description import Description, epoch_of
-from imclass.artifact.mxnet import MXNET_NETWORK, SHAPES_MEMBER, parse_shapes
+from imclass.artifact.members import SHAPES_MEMBER
+from imclass.artifact.mxnet import MXNET_NETWORK, parse_shapes
 from imclass.artifact.writer import add, add_own, pending_archive, reading_checkpoint
 from imclass.errors import ArtifactError
 from imclass.models import ResNet, build, layout_of

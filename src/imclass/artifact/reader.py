@@ -15,13 +15,12 @@ from torch import Tensor
 
 from imclass.artifact.archive import COPY_AGAIN, LIMIT, read_members
 from imclass.artifact.description import (
-    DESCRIPTION_MEMBER,
     FORMAT_VERSION,
-    WEIGHTS_MEMBER,
     Description,
     checkpoint_member,
     differences,
 )
+from imclass.artifact.members import DESCRIPTION_MEMBER, WEIGHTS_MEMBER
 from imclass.artifact.mxnet import ImageShape, describe_mxnet, is_mxnet, read_mxnet
 from imclass.errors import ArtifactError, UserError, listing
 from imclass.models import ResNet

@@ -6,8 +6,13 @@ from operator import itemgetter
 from pathlib import Path
 
 from imclass.artifact.archive import MXNET_PARAMS, MXNET_SYMBOL, file_pieces
-from imclass.artifact.description import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
-from imclass.artifact.mxnet import SHAPES_MEMBER
+from imclass.artifact.members import (
+    CHECKPOINT_NAME,
+    CHECKPOINTS,
+    DESCRIPTION_MEMBER,
+    SHAPES_MEMBER,
+    WEIGHTS_MEMBER,
+)
 from imclass.errors import ArtifactError
 from imclass.pending_file import PendingFile
 

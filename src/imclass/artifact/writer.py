@@ -20,13 +20,10 @@ import torch
 from torch import Tensor
 
 from imclass.artifact.description import (
-    CHECKPOINT_NAME,
-    CHECKPOINTS,
-    DESCRIPTION_MEMBER,
-    WEIGHTS_MEMBER,
     Description,
     differences,
 )
+from imclass.artifact.members import CHECKPOINT_NAME, CHECKPOINTS, DESCRIPTION_MEMBER, WEIGHTS_MEMBER
 from imclass.errors import ArtifactError
 from imclass.pending_file import PendingFile
 

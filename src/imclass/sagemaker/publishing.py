@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 
+from imclass.artifact.unpacking import unpack
 from imclass.pending_file import remove_left_over
 from imclass.sagemaker.layout import Layout
 
@@ -23,17 +24,16 @@ def publish_model(layout: Layout, *, recovers: bool = False) -> bool:
     Returns:
         False when there is none.
     """
-    from imclass import artifact  # needs PyTorch, which the first process of a container has no other use for
-    from imclass.training.outcome import recover_model
-
     written = layout.checkpoints / MODEL
     if recovers:
+        from imclass.training.outcome import recover_model  # needs PyTorch, and a second for it, as nothing else here
+
         recover_model(layout.checkpoints, written)
     if not written.exists():
         return False
     if layout.model.exists():
         remove_left_over(layout.model)  # of an attempt that was killed here
-    names = artifact.unpack(written, layout.model, limit=sys.maxsize)  # our own file, however large
+    names = unpack(written, layout.model, limit=sys.maxsize)  # our own file, however large
     written.unlink()  # else it would be kept in step with storage, beside the checkpoints that it is made of
     log.info("The model is in %s: %s", layout.model, ", ".join(names))
     return True

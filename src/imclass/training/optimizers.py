@@ -6,6 +6,7 @@ root of the second moment, RMSProp puts it inside the root. `nag` is the rule of
 In the formulas w is the weight, g the gradient, d the weight decay and r the learning rate.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -47,6 +48,12 @@ class ForeachOptimizer(torch.optim.Optimizer):
     def __init__(self, groups: Iterable[Any], learning_rate: float, **settings: float) -> None:
         super().__init__(groups, {"lr": learning_rate, "weight_decay": 0.0, "updates": 0, **settings})
         self.rates = [torch.zeros((), device=group["params"][0].device) for group in self.param_groups]
+
+    # These are torch's own without what wraps them, which would load torch's compiler: for a second of every run.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
     def begin(self, learning_rate: float) -> None:
         """Set the learning rate of the next `step`, and count it for the groups that learn."""

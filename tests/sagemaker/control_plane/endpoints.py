@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from tests.conftest import random_pixels, save_random_model
-from tests.sagemaker.control_plane.server import DEADLINE, IMAGE, ROLE, Server
+from tests.sagemaker.control_plane.server import DEADLINE, IMAGE, ROLE, Server, pids_with
 
 CLASSES = {"three": 3, "four": 4}
 """Models by name, with the number of their classes, by which answers tell who has given them."""
@@ -88,15 +88,7 @@ def ask(runtime: Any, name: str, **members: Any) -> tuple[str, list[float]]:
 def processes_of(server: Server, endpoint: str = "") -> list[int]:
     """Server processes that run for an endpoint of a control plane, or for any."""
     root = f"SAGEMAKER_BASE_DIR={server.data}/endpoints/{endpoint}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            variables: Sequence[bytes] = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or is not ours
-            continue
-        if any(each.startswith(root) for each in variables):
-            found.append(int(folder.name))
-    return found
+    return pids_with(lambda each: each.startswith(root))
 
 
 def wait_for_processes(server: Server, endpoint: str, count: int) -> list[int]:

@@ -194,14 +194,20 @@ def wait_for_line(logs: Any, sagemaker: Any, name: str, text: str) -> None:
         time.sleep(0.1)
 
 
-def pids_of(job_name: str) -> list[int]:
-    """Processes of this machine that work for a job."""
+def pids_with(is_wanted: Callable[[bytes], bool]) -> list[int]:
+    """Processes of this machine that have a variable such as `NAME=value` in their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             variables = (folder / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended, or is not ours
             continue
-        if f"TRAINING_JOB_NAME={job_name}".encode() in variables:
+        if any(is_wanted(each) for each in variables):
             found.append(int(folder.name))
     return found
+
+
+def pids_of(job_name: str, kind: str = "TRAINING") -> list[int]:
+    """Processes of this machine that work for a training or transform job."""
+    variable = f"{kind}_JOB_NAME={job_name}".encode()
+    return pids_with(lambda each: each == variable)

@@ -2,12 +2,9 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +28,9 @@ from tests.sagemaker.control_plane.endpoints import (
 )
 from tests.sagemaker.control_plane.server import KEY, SECRET, channel, control_plane, job, wait_for_end, write_bucket
 from tests.sagemaker.control_plane.transforms import end_of, transform
+from tests.sagemaker.s3.server import s3_process
 
-SECONDS = 60.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-
-
-@contextmanager
-def s3_process(folder: Path) -> Iterator[str]:
-    """Our S3 over a folder, as a process of its own; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "tests.sagemaker.s3.serve", str(folder), str(port)])
-    try:
-        deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
     """The folder of the S3, and its address."""
     data = tmp_path_factory.mktemp("elsewhere")
     write_bucket(data)
-    with s3_process(data / "s3") as url:
+    with s3_process(data / "s3") as (url, _):
         yield data / "s3", url
 
 

@@ -58,11 +58,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
-
-
 def source(name: str, kind: str, key: str, **members: Any) -> dict[str, Any]:
     """A channel with a source of this kind."""
     asked = channel(name, f"s3://bucket/{key}", ContentType="application/x-image", **members)

@@ -50,11 +50,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
 def finished(sagemaker: Any) -> dict[str, Any]:
     """The description of a job at its end."""
     arn = sagemaker.create_compilation_job(**compilation("Neo-1"))["CompilationJobArn"]
@@ -117,13 +112,15 @@ def test_jobs_are_listed_and_deleted(sagemaker: Any, finished: dict[str, Any]) -
         sagemaker.describe_compilation_job(CompilationJobName="Neo-1")
 
 
-def test_platforms_have_their_own_archive(sagemaker: Any) -> None:
+def test_platforms_have_their_own_archive_unless_they_are_stopped(server: Server, sagemaker: Any) -> None:
     asked = compilation("platform", TargetPlatform={"Os": "LINUX", "Arch": "X86_64"})
     asked["InputConfig"] |= {"Framework": "PYTORCH", "DataInputConfig": "[[1, 3, 16, 16]]"}
     sagemaker.create_compilation_job(**asked)
-    description = end_of(sagemaker, "platform", "compilation")
-    assert description["CompilationJobStatus"] == "COMPLETED"
+    description = sagemaker.describe_compilation_job(CompilationJobName="platform")
     assert description["ModelArtifacts"]["S3ModelArtifacts"] == "s3://bucket/compiled/model-LINUX_X86_64.tar.gz"
+    sagemaker.stop_compilation_job(CompilationJobName="platform")
+    assert end_of(sagemaker, "platform", "compilation")["CompilationJobStatus"] == "STOPPED"
+    assert not (server.data / "s3/bucket/compiled/model-LINUX_X86_64.tar.gz").exists()
 
 
 @pytest.mark.parametrize(

@@ -51,16 +51,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
-def runtime(server: Server) -> Any:
-    return server.client("sagemaker-runtime")
-
-
-@pytest.fixture(scope="module")
 def digits(sagemaker: Any) -> dict[str, Any]:
     """The description of an endpoint that was made as the notebooks do."""
     create_model(sagemaker, "Digits", Environment={"MINE": "yes"})

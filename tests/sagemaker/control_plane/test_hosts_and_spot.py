@@ -48,16 +48,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
-def logs(server: Server) -> Any:
-    return server.client("logs")
-
-
 def interrupted(server: Server, name: str) -> "subprocess.CompletedProcess[str]":
     """What a user types."""
     port = str(urlsplit(server.url).port)

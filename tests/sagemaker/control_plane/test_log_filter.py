@@ -32,11 +32,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def logs(server: Server) -> Any:
-    return server.client("logs")
-
-
 @pytest.mark.parametrize(
     ("pattern", "matching"),
     [

@@ -37,14 +37,14 @@ TWO_HOSTS = {"ResourceConfig": {"InstanceCount": 2, "InstanceType": "ml.p3.2xlar
 SHARED = {**HYPERPARAMETERS, "mini_batch_size": "6", "kv_store": "dist_sync"}
 
 
-@pytest.fixture
-def nodes() -> Iterator["subprocess.Popen[str]"]:
-    """The process of a cluster whose two nodes have one core each."""
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a cluster whose two nodes have one core each."""
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, str(NODES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield process
+        yield line_from(process, "")
         process.communicate(timeout=DEADLINE)
 
 
@@ -52,12 +52,9 @@ def options(address: str) -> list[str]:
     return ["--runner", "ray", "--ray-address", address, "--host-cpus", "1"]
 
 
-def test_hosts_on_two_nodes_outlive_the_server_and_make_room_for_others(
-    nodes: "subprocess.Popen[str]", tmp_path: Path
-) -> None:
+def test_hosts_on_two_nodes_outlive_the_server_and_make_room_for_others(address: str, tmp_path: Path) -> None:
     write_bucket(tmp_path)
     (tmp_path / "s3/bucket/train/train.idx").unlink()
-    address = line_from(nodes, "")
     channels = [channel("train", InputMode="Pipe"), channel("validation")]
     with control_plane(tmp_path, *options(address)) as server:
         sagemaker = server.client("sagemaker")
@@ -84,9 +81,9 @@ def test_hosts_on_two_nodes_outlive_the_server_and_make_room_for_others(
         assert sum("Docker entrypoint" in line for line in each) == 1
 
 
-def test_a_job_that_is_stopped_gives_its_node_back(nodes: "subprocess.Popen[str]", tmp_path: Path) -> None:
+def test_a_job_that_is_stopped_gives_its_node_back(address: str, tmp_path: Path) -> None:
     write_bucket(tmp_path)
-    with control_plane(tmp_path, *options(line_from(nodes, ""))) as server:
+    with control_plane(tmp_path, *options(address)) as server:
         sagemaker = server.client("sagemaker")
         sagemaker.create_training_job(**job("long", {**SHARED, "epochs": "5000"}, **TWO_HOSTS))
         wait_for_line(server.client("logs"), sagemaker, "long", "Epoch[0] Validation-accuracy")

@@ -35,11 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def logs(server: Server) -> Any:
-    return server.client("logs")
-
-
 def post(server: Server, body: bytes, **headers: str) -> tuple[int, bytes]:
     """Send a request that is not signed."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)

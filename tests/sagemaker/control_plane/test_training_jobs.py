@@ -5,7 +5,6 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,24 +32,6 @@ from tests.sagemaker.control_plane.server import (
 from tests.sagemaker.job_folder import DEADLINE, HYPERPARAMETERS
 
 pytestmark = pytest.mark.timeout(900)  # several processes that import PyTorch, on perhaps two cores
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data = tmp_path_factory.mktemp("plane")
-    write_bucket(data)
-    with control_plane(data, "--slots", "2", AWS_SECRET_ACCESS_KEY="the-server's-own") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
-
-
-@pytest.fixture(scope="module")
-def logs(server: Server) -> Any:
-    return server.client("logs")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from imclass.inference import Predictor
 from tests.conftest import save_random_model
-from tests.sagemaker.control_plane.server import DEADLINE, Server, control_plane
+from tests.sagemaker.control_plane.server import DEADLINE, Server, control_plane, pids_of
 from tests.sagemaker.control_plane.transforms import (
     add_model,
     encoded,
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.timeout(900)  # several processes that import PyTorch, 
 
 GROUP = "/aws/sagemaker/TransformJobs"
 IMAGES = {f"images/{name}.png": encoded(seed) for seed, name in enumerate(("a", "sub/b", "sub/c.d", "sub"))}
-MANY = 2000
-"""Images that take longer than the two seconds after which the first results are in S3."""
+MANY = 1000
+"""Images that take longer than the second after which the first results are in S3."""
 BAD = {"some-bad/1.png": encoded(1), "some-bad/2.png": b"no image", "some-bad/3.png": encoded(3)}
 
 
@@ -66,11 +66,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with control_plane(data, "--slots", "2", AWS_SECRET_ACCESS_KEY="the-server's-own") as running:
         add_model(data, "digits")
         yield running
-
-
-@pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +253,7 @@ def test_jobs_go_on_when_the_server_is_killed_and_can_be_stopped(tmp_path: Path)
         with pytest.raises(ClientError, match="is in status Stopped"):
             sagemaker.stop_transform_job(TransformJobName="stopped")
         deadline = time.monotonic() + DEADLINE
-        while processes_of("stopped"):
+        while pids_of("stopped", "TRANSFORM"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -271,25 +266,12 @@ def test_a_container_that_dies_is_the_reason(tmp_path: Path) -> None:
         add_model(tmp_path, "digits")
         sagemaker.create_transform_job(**transform("dying", "s3://bucket/many/", MaxConcurrentTransforms=1))
         wait_for_first_result(tmp_path, "dying")
-        for pid in processes_of("dying"):
+        for pid in pids_of("dying", "TRANSFORM"):
             if b"imclass\0serve" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         description = end_of(sagemaker, "dying")
         assert description["TransformJobStatus"] == "Failed"
         assert description["FailureReason"].startswith("AlgorithmError: the container ended with exit status -9")
-
-
-def processes_of(name: str) -> list[int]:
-    """Processes of this machine that work for a job."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or is not ours
-            continue
-        if f"TRANSFORM_JOB_NAME={name}".encode() in variables:
-            found.append(int(folder.name))
-    return found
 
 
 def wait_for_first_result(data: Path, name: str) -> None:

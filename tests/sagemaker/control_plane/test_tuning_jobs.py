@@ -1,6 +1,5 @@
 """Tuning jobs through boto3: a real server, and training jobs that really run."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,10 +8,7 @@ from botocore.exceptions import ClientError
 from tests.sagemaker.control_plane.server import (
     IMAGE,
     ROLE,
-    Server,
     channel,
-    control_plane,
-    write_bucket,
 )
 from tests.sagemaker.control_plane.tuning import (
     CHOICES,
@@ -26,19 +22,6 @@ from tests.sagemaker.control_plane.tuning import (
 )
 
 pytestmark = pytest.mark.timeout(1800)  # many processes that import PyTorch, on perhaps two cores
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data = tmp_path_factory.mktemp("plane")
-    write_bucket(data)
-    with control_plane(data, "--slots", "2") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sagemaker(server: Server) -> Any:
-    return server.client("sagemaker")
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +217,10 @@ def test_definitions_that_cannot_be_trained_are_refused_at_once(sagemaker: Any) 
         with pytest.raises(ClientError, match="ValidationException") as caught:
             sagemaker.create_hyper_parameter_tuning_job(**request)
         assert message in caught.value.response["Error"]["Message"]
+    wide = {"InstanceCount": 3, "InstanceType": "ml.p3.2xlarge", "VolumeSizeInGB": 50}
+    request["TrainingJobDefinition"] = definition(HyperParameterTuningResourceConfig=wide)
+    with pytest.raises(sagemaker.exceptions.ResourceLimitExceeded, match="work at once is 2, with a request for 3"):
+        sagemaker.create_hyper_parameter_tuning_job(**request)
     both = {**tuning_job("refused"), "TrainingJobDefinitions": [definition()]}
     with pytest.raises(ClientError, match="Exactly one of TrainingJobDefinition"):
         sagemaker.create_hyper_parameter_tuning_job(**both)

@@ -2,44 +2,16 @@
 
 import hashlib
 import random
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.sagemaker.s3.server import make_client
+from tests.sagemaker.s3.server import make_client, s3_process
 
 ROUNDS = 4
 WRITERS = 3
-START_SECONDS = 60.0
-
-
-@contextmanager
-def process(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A server in a process; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "tests.sagemaker.s3.serve", str(folder), str(port)])
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "the server did not start"
-                assert server.poll() is None, "the server ended"
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}", server
-    finally:
-        server.kill()
-        server.wait()
 
 
 class Writer(threading.Thread):
@@ -71,7 +43,7 @@ def test_what_was_acknowledged_survives_kills(tmp_path):
     acknowledged: set[str] = set()
     generator = random.Random(0)
     for _ in range(ROUNDS):
-        with process(folder) as (url, server):
+        with s3_process(folder) as (url, server):
             client = make_client(url)
             with suppress(client.exceptions.BucketAlreadyOwnedByYou):
                 client.create_bucket(Bucket="photos")
@@ -85,7 +57,7 @@ def test_what_was_acknowledged_survives_kills(tmp_path):
             for writer in writers:
                 writer.join()
     assert acknowledged
-    with process(folder) as (url, _):
+    with s3_process(folder) as (url, _):
         client = make_client(url)
         check(client, possible, acknowledged)
         listed = {found["Key"] for found in client.list_objects_v2(Bucket="photos").get("Contents", [])}

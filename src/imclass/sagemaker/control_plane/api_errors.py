@@ -44,29 +44,9 @@ def unknown_operation(name: str, offered: Sequence[str]) -> ApiError:
     )
 
 
-def job_not_found() -> ApiError:
-    """The model of the service names another code here, and AWS's answer is this one."""
+def job_not_found(_name: str) -> ApiError:
+    """Of training and transform jobs; the model of the service names another code, and AWS's answer is this one."""
     return invalid("Requested resource not found.")
-
-
-def training_job_exists(arn: str) -> ApiError:
-    return ApiError(
-        "ResourceInUse",
-        "Training job names must be unique within an AWS account and region, and a training job with this name "
-        f"already exists ({arn})",
-    )
-
-
-def tuning_job_not_found(name: str) -> ApiError:
-    return ApiError("ResourceNotFound", f"Amazon SageMaker can't find a tuning job called {name}. Type another name.")
-
-
-def tuning_job_exists(arn: str) -> ApiError:
-    return ApiError(
-        "ResourceInUse",
-        "Hyperparameter tuning job names must be unique within an AWS account and region, and a hyperparameter tuning "
-        f"job with this name already exists ({arn})",
-    )
 
 
 def no_objects(uri: str, bucket: str, role: str, account: Account) -> ApiError:

@@ -1,22 +1,18 @@
 """The document of a compilation job: what Describe tells, and how it changes.
 
-Members that begin with a small letter are ours: `status` (CompilationJobStatus), `slot`, `logStream`.
+Members that begin with a small letter are ours: `status` (CompilationJobStatus), `slots`, `logStream`.
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.buckets import Place
-from imclass.sagemaker.control_plane.kept_runs import Ending
 from imclass.sagemaker.control_plane.state import Document
-from imclass.sagemaker.control_plane.training_documents import LONGEST_REASON
 
 KIND = "compilation-job"
 STARTING, IN_PROGRESS, STOPPING = "STARTING", "INPROGRESS", "STOPPING"
 ACTIVE = (STARTING, IN_PROGRESS, STOPPING)
-ENDINGS: Mapping[Ending, str] = {"completed": "COMPLETED", "failed": "FAILED", "stopped": "STOPPED"}
 ARCHIVE = ".tar.gz"
 INFERENCE_REPOSITORY = "image-classification-neo"
 
@@ -45,11 +41,3 @@ def artifact_place(request: Mapping[str, Any]) -> Place:
     name = request["InputConfig"]["S3Uri"].rpartition("/")[2].removesuffix(ARCHIVE)
     output = request["OutputConfig"]
     return Place.of(output["S3OutputLocation"]).below(f"{name}-{target_of(output)}{ARCHIVE}")
-
-
-def end(document: Document, ending: Ending, reason: str | None = None) -> None:
-    """Enter how the job ended."""
-    document["status"] = ENDINGS[ending]
-    document["CompilationEndTime"] = time.time()
-    if reason is not None:
-        document["FailureReason"] = reason[:LONGEST_REASON]

@@ -6,6 +6,7 @@ from typing import Any
 
 from imclass.sagemaker.control_plane.api_errors import invalid
 from imclass.sagemaker.control_plane.buckets import Buckets, Place
+from imclass.sagemaker.control_plane.request_problems import place_problems
 
 FRAMEWORKS = ("MXNET", "PYTORCH")
 """Whose models jobs of this server write; which of both a model is called does not matter."""
@@ -23,7 +24,7 @@ def check_compilation_request(request: Mapping[str, Any], buckets: Buckets) -> N
     problems = [
         *_input_problems(request.get("InputConfig"), buckets),
         *_target_problems(request["OutputConfig"]),
-        *_output_problems(request["OutputConfig"], buckets),
+        *place_problems("OutputConfig", request["OutputConfig"]["S3OutputLocation"], buckets),
     ]
     if "ModelPackageVersionArn" in request:
         problems.append("ModelPackageVersionArn is not supported: give InputConfig.")
@@ -84,13 +85,3 @@ def _target_problems(output: Mapping[str, Any]) -> Iterable[str]:
         yield f"TargetPlatform.Accelerator {platform['Accelerator']} is not supported: this server compiles for CPUs."
     if "CompilerOptions" in output:
         yield "OutputConfig.CompilerOptions is not supported: OpenVINO takes none."
-
-
-def _output_problems(output: Mapping[str, Any], buckets: Buckets) -> Iterable[str]:
-    try:
-        place = Place.of(output["S3OutputLocation"])
-    except ValueError as error:
-        yield f"OutputConfig: {error}."
-        return
-    if not buckets.exists(place.bucket):
-        yield f"OutputConfig: the bucket {place.bucket} does not exist."

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.buckets import Place, link
@@ -12,7 +13,6 @@ from imclass.sagemaker.control_plane.compilation_documents import (
     KIND,
     STARTING,
     artifact_place,
-    end,
     target_of,
 )
 from imclass.sagemaker.control_plane.compilation_requests import DEFAULT_SECONDS, image_shape_of
@@ -30,6 +30,8 @@ class CompilationRun(KeptRun):
     command = "compile"
     log_group = "/aws/sagemaker/CompilationJobs"
     active = ACTIVE
+    endings: ClassVar[Mapping[Ending, str]] = {"completed": "COMPLETED", "failed": "FAILED", "stopped": "STOPPED"}
+    end_member = "CompilationEndTime"
 
     def prepare(self, document: Document) -> None:
         """As `KeptRun.prepare`."""
@@ -55,10 +57,6 @@ class CompilationRun(KeptRun):
         if compiled.is_dir():
             upload_folder(compiled, self.places.buckets, artifact_place(document))
             shutil.rmtree(compiled)
-
-    def end(self, document: Document, ending: Ending, reason: str | None = None) -> None:
-        """As `KeptRun.end`."""
-        end(document, ending, reason)
 
     def deadline(self, document: Document) -> float:
         """As `KeptRun.deadline`."""

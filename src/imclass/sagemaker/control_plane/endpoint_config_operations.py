@@ -3,25 +3,28 @@
 from collections.abc import Iterable
 
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid
-from imclass.sagemaker.control_plane.buckets import Place
-from imclass.sagemaker.control_plane.endpoint_documents import CONFIG, MODEL, described, request_document
+from imclass.sagemaker.control_plane.endpoint_documents import CONFIG, MODEL, request_document
 from imclass.sagemaker.control_plane.hosting_lookups import add, found, remove
 from imclass.sagemaker.control_plane.listing import next_token, selection_of
 from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.request_problems import place_problems
+from imclass.sagemaker.control_plane.service_models import described
 
 MOST_INSTANCES = 64
 """Of an endpoint: each is a process of this machine."""
 
+CAPTURE_MEMBER = "DataCaptureConfig.DestinationS3Uri"
 UNSUPPORTED = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants", "CrossRegionTrafficConfig")
 UNSUPPORTED_OF_VARIANTS = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "AcceleratorPartitionLayouts")
 
 
 def create_endpoint_config(plane: Plane, request: Values) -> Values:
     name, variants = request["EndpointConfigName"], request["ProductionVariants"]
+    capture = request.get("DataCaptureConfig")
     problems = [
         *(f"{member} is not supported." for member in UNSUPPORTED if member in request),
         *_variant_problems(variants),
-        *_capture_problems(plane, request.get("DataCaptureConfig")),
+        *(place_problems(CAPTURE_MEMBER, capture["DestinationS3Uri"], plane.buckets) if capture is not None else ()),
     ]
     if problems:
         raise invalid(" ".join(problems))
@@ -46,18 +49,6 @@ def _variant_problems(variants: list[Values]) -> Iterable[str]:
                 yield f"The variant {name!r} must have {member}."
     if not sum(variant.get("InitialVariantWeight", 1.0) for variant in variants):
         yield "At least one variant must have an InitialVariantWeight above 0."
-
-
-def _capture_problems(plane: Plane, config: Values | None) -> Iterable[str]:
-    if config is None:
-        return
-    try:
-        place = Place.of(config["DestinationS3Uri"])
-    except ValueError as error:
-        yield f"DataCaptureConfig.DestinationS3Uri: {error}."
-        return
-    if not plane.buckets.exists(place.bucket):
-        yield f"DataCaptureConfig.DestinationS3Uri: the bucket {place.bucket} does not exist."
 
 
 def check_instance_count(count: int) -> None:

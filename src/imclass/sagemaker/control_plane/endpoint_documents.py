@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from imclass.sagemaker.control_plane import served_models
+from imclass.sagemaker.control_plane.failure_reasons import LONGEST_REASON
 from imclass.sagemaker.control_plane.hosting.deployment import Deployment, Variant
-from imclass.sagemaker.control_plane.service_models import service_model
+from imclass.sagemaker.control_plane.service_models import described
 from imclass.sagemaker.control_plane.state import Document
 
 MODEL = served_models.KIND
@@ -23,18 +24,10 @@ CHANGEABLE = (IN_SERVICE, OUT_OF_SERVICE)
 """Only then an endpoint takes changes; the second is that of one whose instances are all being started again."""
 ALL = (CREATING, UPDATING, DELETING, IN_SERVICE, OUT_OF_SERVICE, FAILED)
 
-LONGEST_REASON = 1024  # characters of FailureReason
-
 
 def request_document(request: Mapping[str, Any], **members: str) -> Document:
     """A request without its tags, which are kept apart, and with some members more."""
     return {**{name: value for name, value in request.items() if name != "Tags"}, **members}
-
-
-def described(document: Document, shape: str) -> Document:
-    """The members of a document that a shape of SageMaker's has."""
-    members = service_model("sagemaker").shape_for(shape).members
-    return {name: value for name, value in document.items() if name in members}
 
 
 def new_endpoint(request: Mapping[str, Any], arn: str, deployment: Deployment) -> Document:

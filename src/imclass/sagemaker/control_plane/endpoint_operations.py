@@ -14,7 +14,6 @@ from imclass.sagemaker.control_plane.endpoint_documents import (
     ask_for,
     deployment_of,
     describe,
-    described,
     new_endpoint,
 )
 from imclass.sagemaker.control_plane.hosting.deployment import Deployment, new_deployment, rescaled, retained
@@ -22,6 +21,7 @@ from imclass.sagemaker.control_plane.hosting_lookups import add, found
 from imclass.sagemaker.control_plane.listing import next_token, selection_of
 from imclass.sagemaker.control_plane.model_operations import check_model_data
 from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.service_models import described
 from imclass.sagemaker.control_plane.state import Document, MissingError
 
 ALL_AT_ONCE = "ALL_AT_ONCE"

@@ -1,4 +1,4 @@
-"""Where a training container runs, and what it leaves: its environment, and its folders as archives in S3."""
+"""Where a container runs, and what it leaves: its environment, and its folders as archives in S3."""
 
 import gzip
 import os
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.buckets import Buckets, Place, is_temporary
-from imclass.sagemaker.control_plane.state import Document
 from imclass.sagemaker.layout import ROOT_VARIABLE, Layout
 
 COMPRESSION = 1
@@ -27,15 +26,19 @@ INHERITED_VARIABLES = (
 """What a job gets from the server's environment: no credentials are among them."""
 
 
-def job_environment(document: Document, layout: Layout, account: Account, share: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the container's process; the job's own variables win over those of the machine."""
-    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+def container_environment(
+    own: Mapping[str, str], share: Mapping[str, str], layout: Layout, account: Account
+) -> dict[str, str]:
+    """The environment of a container's process; none of the server's secrets are in it.
+
+    Args:
+        own: variables of what it runs, which win over those of the machine.
+        share: what keeps it to its share of the machine.
+    """
     return {
-        **inherited,
+        **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
         **share,
-        **document.get("Environment", {}),
-        "TRAINING_JOB_NAME": document["TrainingJobName"],
-        "TRAINING_JOB_ARN": document["TrainingJobArn"],
+        **own,
         "AWS_REGION": account.region,
         "AWS_DEFAULT_REGION": account.region,
         ROOT_VARIABLE: str(layout.root),

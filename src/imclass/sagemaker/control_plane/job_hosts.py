@@ -17,19 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imclass.sagemaker.cluster import PORT
-from imclass.sagemaker.control_plane.keeper import LAST_LINES_SECONDS, STOP_SECONDS, Kept, Result
+from imclass.sagemaker.control_plane.keeper import Kept, Result, end_keepers
 from imclass.sagemaker.layout import Layout
 
-LOOK_AGAIN_SECONDS = 0.1
 OTHERS_SECONDS = 30.0
 """After a host has failed, for the others to hear of it and end too."""
 NETWORKS = range(64, 128)
 """Second bytes of the loopback addresses of hosts: 127.64.0.0 to 127.127.255.255."""
 TRIES = 100
-
-
-class LostError(Exception):
-    """Nobody keeps a host any more, and it has not told how it ended."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +99,7 @@ class JobHosts:
         Raises:
             LostError: a host is gone without a word.
         """
-        results = [host.kept.result for host in self.all]
-        for host, result in zip(self.all, results, strict=True):
-            if result is None and not host.kept.is_alive and host.kept.result is None:
-                raise LostError(host.name)
+        results = [host.kept.ended() for host in self.all]
         ended = [result for result in results if result is not None]
         if len(ended) == len(self.all):
             return combined(ended)
@@ -128,12 +120,7 @@ class JobHosts:
 
     def end(self) -> None:
         """End what still runs, and wait for it."""
-        alive = [host.kept for host in self.all if host.kept.is_alive]
-        for kept in alive:
-            kept.stop()
-        deadline = time.monotonic() + STOP_SECONDS + LAST_LINES_SECONDS
-        while any(kept.is_alive for kept in alive) and time.monotonic() < deadline:
-            time.sleep(LOOK_AGAIN_SECONDS)
+        end_keepers(host.kept for host in self.all)
 
 
 def combined(results: Sequence[Result]) -> Result:

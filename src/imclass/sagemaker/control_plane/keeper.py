@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,6 +71,10 @@ class Result:
     exit_status: int
     ended_by: EndedBy
     pipe_failure: str | None = None
+
+
+class LostError(Exception):
+    """Nobody keeps a job any more, and it has not told how it ended."""
 
 
 class Kept:
@@ -125,6 +129,28 @@ class Kept:
         with suppress(FileNotFoundError):
             return Result(**json.loads((self._folder / "result.json").read_bytes()))
         return None
+
+    def ended(self) -> Result | None:
+        """How the job ended, if it has.
+
+        Raises:
+            LostError: the keeper is gone without a word.
+        """
+        if (result := self.result) is not None or self.is_alive:
+            return result
+        if (result := self.result) is None:  # it is not one of the last moment either
+            raise LostError(str(self._folder))
+        return result
+
+
+def end_keepers(keepers: Iterable[Kept]) -> None:
+    """End what is still kept, and wait for it."""
+    alive = [kept for kept in keepers if kept.is_alive]
+    for kept in alive:
+        kept.stop()
+    deadline = time.monotonic() + STOP_SECONDS + LAST_LINES_SECONDS
+    while any(kept.is_alive for kept in alive) and time.monotonic() < deadline:
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def main() -> None:

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from imclass.sagemaker.control_plane.api_errors import invalid, model_data_missing
 from imclass.sagemaker.control_plane.buckets import Place
-from imclass.sagemaker.control_plane.endpoint_documents import MODEL, described, request_document
+from imclass.sagemaker.control_plane.endpoint_documents import MODEL, request_document
 from imclass.sagemaker.control_plane.hosting_lookups import add, found, remove
 from imclass.sagemaker.control_plane.listing import next_token, selection_of
 from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
+from imclass.sagemaker.control_plane.request_problems import environment_problems, image_problems
 from imclass.sagemaker.control_plane.served_models import container_of, data_at, model_data_of
-from imclass.sagemaker.control_plane.training_requests import IMAGE, RESERVED_VARIABLES
+from imclass.sagemaker.control_plane.service_models import described
 
 FOREIGN_SOURCES = ("ModelPackageName", "AdditionalModelDataSources", "MultiModelConfig")
 
@@ -32,20 +33,15 @@ def container_problems(container: Values) -> Iterable[str]:
     image = container.get("Image")
     if image is None:
         yield "The container must have an Image: this server runs image-classification."
-    elif IMAGE.fullmatch(image) is None:
-        yield (
-            f"This server does not run {image!r}, only images of the repository image-classification, such as "
-            "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1."
-        )
+    else:
+        yield from image_problems(image)
     if container.get("Mode", "SingleModel") != "SingleModel":
         yield "Mode must be SingleModel: an endpoint serves one model a variant."
     for member in FOREIGN_SOURCES:
         if member in container:
             yield f"{member} is not supported; give ModelDataUrl."
     yield from _data_problems(container)
-    reserved = sorted(each for each in container.get("Environment", {}) if RESERVED_VARIABLES.fullmatch(each))
-    if reserved:
-        yield f"Environment must not hold {', '.join(reserved)}: containers are processes of this machine."
+    yield from environment_problems(container.get("Environment", {}), "containers")
 
 
 def _data_problems(container: Values) -> Iterable[str]:

@@ -7,14 +7,16 @@ from typing import Any
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.api_errors import unknown_operation
 from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
-from imclass.sagemaker.control_plane.kept_runs import KeptRuns
+from imclass.sagemaker.control_plane.job_runs import JobRuns
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.request_validation import parsed
 from imclass.sagemaker.control_plane.service_models import check_output, service_model
 from imclass.sagemaker.control_plane.sessions import Sessions
 from imclass.sagemaker.control_plane.state import State
 from imclass.sagemaker.control_plane.training_runs import TrainingRuns
+from imclass.sagemaker.control_plane.transform_runs import TransformRun
 from imclass.sagemaker.control_plane.tuning_runs import TuningRuns
 
 Values = Mapping[str, Any]
@@ -30,8 +32,8 @@ class Plane:
     logs: LogFolder
     training_runs: TrainingRuns
     endpoints: Endpoints
-    transform_runs: KeptRuns
-    compilation_runs: KeptRuns
+    transform_runs: JobRuns[TransformRun]
+    compilation_runs: JobRuns[CompilationRun]
     tuning_runs: TuningRuns
     sessions: Sessions
 

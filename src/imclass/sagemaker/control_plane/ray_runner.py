@@ -21,8 +21,8 @@ from secrets import token_hex
 from typing import Any
 
 from imclass.ray_connection import connected
-from imclass.sagemaker.control_plane.job_hosts import JobHost, LostError, host_name
-from imclass.sagemaker.control_plane.keeper import Kept, Order
+from imclass.sagemaker.control_plane.job_hosts import JobHost, host_name
+from imclass.sagemaker.control_plane.keeper import Kept, LostError, Order
 from imclass.sagemaker.control_plane.runner import Location, Network, Runner
 
 NAMESPACE = "imclass"

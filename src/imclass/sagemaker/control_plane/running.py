@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -24,16 +24,17 @@ from imclass.sagemaker.control_plane.console.passing_on import SANDBOX, with_hea
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.invocations import Invocations
-from imclass.sagemaker.control_plane.kept_runs import KeptRuns
+from imclass.sagemaker.control_plane.job_runs import JobRuns, Places
 from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.plane import Plane
+from imclass.sagemaker.control_plane.runner import LocalRunner
 from imclass.sagemaker.control_plane.s3_elsewhere import S3Elsewhere
 from imclass.sagemaker.control_plane.secret import read_secret
 from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
 from imclass.sagemaker.control_plane.slots import Slots
 from imclass.sagemaker.control_plane.state import opened_state
-from imclass.sagemaker.control_plane.training_runs import Places, TrainingRuns
+from imclass.sagemaker.control_plane.training_runs import TrainingRuns
 from imclass.sagemaker.control_plane.transform_runs import TransformRun
 from imclass.sagemaker.control_plane.tuning_runs import TuningPlaces, TuningRuns
 from imclass.sagemaker.s3.application import S3Application
@@ -87,19 +88,18 @@ def run(
         state = stack.enter_context(opened_state(data))
         buckets, s3, store = opened_s3(data, s3_endpoint, verifier, region)
         logs = LogFolder(data / "logs")
-        runner = None if ray is None else stack.enter_context(ray_runner(ray, data))
-        places = Places(state, buckets, logs, Slots(slots), account, data / "jobs")
-        runs = TrainingRuns(places, runner)
-        transforms = KeptRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
-        compilations = KeptRuns(replace(places, folder=data / "compilation-jobs"), CompilationRun)
-        stack.enter_context(closing(runs))
-        stack.enter_context(closing(transforms))
-        stack.enter_context(closing(compilations))
-        transforms.reclaim()
-        compilations.reclaim()
-        runs.resume()
-        transforms.resume()
-        compilations.resume()
+        here = LocalRunner(Slots(slots))
+        runner = here if ray is None else stack.enter_context(ray_runner(ray, data))
+        places = Places(state, buckets, logs, here, account, data)
+        runs = TrainingRuns(replace(places, runner=runner, folder=data / "jobs"))
+        transforms = JobRuns(replace(places, folder=data / "transform-jobs"), TransformRun)
+        compilations = JobRuns(replace(places, folder=data / "compilation-jobs"), CompilationRun)
+        kinds: list[JobRuns[Any]] = [runs, transforms, compilations]
+        for jobs in kinds:
+            stack.enter_context(closing(jobs))
+            jobs.reclaim()
+        for jobs in kinds:  # only now: none of them takes a place that another one has had
+            jobs.resume()
         tuning = TuningRuns(TuningPlaces(state, logs, account, runs))
         stack.enter_context(closing(tuning))
         tuning.resume()

@@ -20,6 +20,12 @@ def service_model(name: str) -> ServiceModel:
     return get_session().get_service_model(name)
 
 
+def described(document: Mapping[str, Any], shape: str) -> dict[str, Any]:
+    """The members of a resource's document that a shape of SageMaker's has."""
+    members = service_model("sagemaker").shape_for(shape).members
+    return {name: value for name, value in document.items() if name in members}
+
+
 @dataclass(frozen=True)
 class Call:
     """One operation, with what a request asks of it."""

@@ -8,10 +8,10 @@ Members that begin with a small letter are ours: `status` (TrainingJobStatus), `
 import math
 import time
 from collections.abc import Container, Mapping
-from pathlib import Path
 from typing import Any
 
 from imclass.sagemaker.control_plane.buckets import Place
+from imclass.sagemaker.control_plane.failure_reasons import LONGEST_REASON
 from imclass.sagemaker.control_plane.state import Document
 
 KIND = "training-job"
@@ -43,7 +43,6 @@ METRICS = {
 }
 """By name, the expressions that find them in the log."""
 
-LONGEST_REASON = 1024  # characters of FailureReason
 PARTS_OF_REQUEST = (
     "HyperParameters",
     "AlgorithmSpecification",
@@ -160,14 +159,3 @@ def interrupt(document: Document) -> None:
     document["attempt"] += 1
     advance(document, "Interrupted")
     advance(document, "Starting")
-
-
-def failure_reason(failure: Path, exit_status: int) -> str:
-    """What the container wrote to `output/failure`, with its exit status, as AWS tells it."""
-    ending = f", exit code: {exit_status}"
-    if failure.exists():
-        with failure.open("rb") as file:
-            text = file.read(4 * LONGEST_REASON).decode("utf-8", "replace").strip()
-    else:
-        text = "AlgorithmError: the container ended without saying why; its log may tell"
-    return f"{text[: LONGEST_REASON - len(ending)]}{ending}"

@@ -1,19 +1,16 @@
 """What a CreateTrainingJob request must fulfil beyond the constraints of its members."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.api_errors import ApiError, invalid
-from imclass.sagemaker.control_plane.buckets import Buckets, Place
+from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.channel_requests import channel_problems, check_channels
+from imclass.sagemaker.control_plane.request_problems import environment_problems, image_problems, place_problems
 
-IMAGE = re.compile(r"(?:[^/@]+/)?image-classification(?:-neo)?(?::[^/@]+|@sha256:[0-9a-f]{64})?")
 CHECKPOINTS = "/opt/ml/checkpoints"
 DAY = 24 * 3600
-RESERVED_VARIABLES = re.compile(r"PATH|HOME|PYTHON.*|LD_.*|SAGEMAKER_BASE_DIR")
-"""With these, a job could run programs of its own outside a container."""
 
 
 def completed(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +31,7 @@ def check_training_request(request: Mapping[str, Any], buckets: Buckets, account
         *_resource_problems(request.get("ResourceConfig", {})),
         *_time_problems(request),
         *channel_problems(request.get("InputDataConfig", []), algorithm.get("TrainingInputMode", "File")),
-        *_environment_problems(request.get("Environment", {})),
+        *environment_problems(request.get("Environment", {}), "jobs"),
         *_output_problems(request, buckets),
     ]
     if problems:
@@ -61,11 +58,8 @@ def _algorithm_problems(algorithm: Mapping[str, Any]) -> Iterable[str]:
     image = algorithm.get("TrainingImage")
     if image is None:
         yield "AlgorithmSpecification.TrainingImage must be given: this server runs image-classification."
-    elif IMAGE.fullmatch(image) is None:
-        yield (
-            f"This server does not run {image!r}, only images of the repository image-classification, such as "
-            "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1."
-        )
+    else:
+        yield from image_problems(image)
     if algorithm.get("MetricDefinitions"):
         yield "You can't override the metric definitions for Amazon SageMaker algorithms."
     for name in ("ContainerEntrypoint", "ContainerArguments"):
@@ -95,28 +89,12 @@ def _time_problems(request: Mapping[str, Any]) -> Iterable[str]:
         yield "MaxWaitTimeInSeconds can only be given with EnableManagedSpotTraining."
 
 
-def _environment_problems(environment: Mapping[str, str]) -> Iterable[str]:
-    reserved = sorted(name for name in environment if RESERVED_VARIABLES.fullmatch(name))
-    if reserved:
-        yield f"Environment must not hold {', '.join(reserved)}: jobs are processes of this machine."
-
-
 def _output_problems(request: Mapping[str, Any], buckets: Buckets) -> Iterable[str]:
     output, checkpoints = request["OutputDataConfig"], request.get("CheckpointConfig")
-    yield from _place_problems("OutputDataConfig.S3OutputPath", output["S3OutputPath"], buckets)
+    yield from place_problems("OutputDataConfig.S3OutputPath", output["S3OutputPath"], buckets)
     if output.get("CompressionType", "GZIP") != "GZIP":
         yield "OutputDataConfig.CompressionType must be GZIP."
     if checkpoints is not None:
-        yield from _place_problems("CheckpointConfig.S3Uri", checkpoints["S3Uri"], buckets)
+        yield from place_problems("CheckpointConfig.S3Uri", checkpoints["S3Uri"], buckets)
         if checkpoints.get("LocalPath", CHECKPOINTS).rstrip("/") != CHECKPOINTS:
             yield f"CheckpointConfig.LocalPath must be {CHECKPOINTS}, where the algorithm writes checkpoints."
-
-
-def _place_problems(member: str, address: str, buckets: Buckets) -> Iterable[str]:
-    try:
-        place = Place.of(address)
-    except ValueError as error:
-        yield f"{member}: {error}."
-        return
-    if not buckets.exists(place.bucket):
-        yield f"{member}: the bucket {place.bucket} does not exist."

@@ -1,6 +1,6 @@
 """The document of a transform job: what Describe tells, and how it changes.
 
-Members that begin with a small letter are ours: `status` (TransformJobStatus), `slot`, `logStream`, and `model`: what
+Members that begin with a small letter are ours: `status` (TransformJobStatus), `slots`, `logStream`, and `model`: what
 the model was when the job was asked for, because it may be deleted meanwhile.
 """
 
@@ -9,17 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from imclass.sagemaker.control_plane.kept_runs import Ending
 from imclass.sagemaker.control_plane.served_models import ServedModel
 from imclass.sagemaker.control_plane.state import Document
-from imclass.sagemaker.control_plane.training_documents import LONGEST_REASON
 
 KIND = "transform-job"
 IN_PROGRESS, STOPPING = "InProgress", "Stopping"
 ACTIVE = (IN_PROGRESS, STOPPING)
 INSTANCE = "i-00000000000000001"
 """The machine that does the work is always this one, whatever InstanceCount says."""
-ENDINGS: Mapping[Ending, str] = {"completed": "Completed", "failed": "Failed", "stopped": "Stopped"}
 
 PARTS_OF_REQUEST = (
     "TransformJobName",
@@ -44,11 +41,3 @@ def new_document(request: Mapping[str, Any], arn: str, model: ServedModel) -> Do
         "model": asdict(model),
         "logStream": f"{request['TransformJobName']}/{INSTANCE}-{int(time.time())}",
     }
-
-
-def end(document: Document, ending: Ending, reason: str | None = None) -> None:
-    """Enter how the job ended."""
-    document["status"] = ENDINGS[ending]
-    document["TransformEndTime"] = time.time()
-    if reason is not None:
-        document["FailureReason"] = reason[:LONGEST_REASON]

@@ -8,9 +8,9 @@ from imclass.errors import DataError
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.api_errors import invalid, no_objects
 from imclass.sagemaker.control_plane.buckets import Buckets, Place
+from imclass.sagemaker.control_plane.request_problems import environment_problems, place_problems
 from imclass.sagemaker.control_plane.served_models import data_of, model_of
 from imclass.sagemaker.control_plane.state import MissingError, State
-from imclass.sagemaker.control_plane.training_requests import RESERVED_VARIABLES
 from imclass.sagemaker.control_plane.transform_objects import TransformObject
 from imclass.sagemaker.control_plane.transforming.order import TransformOrder
 from imclass.sagemaker.control_plane.transforming.processing import is_json
@@ -33,8 +33,8 @@ def check_transform_request(request: Mapping[str, Any], state: State, buckets: B
         *_size_problems(request),
         *_strategy_problems(request),
         *_filter_problems(request),
-        *_environment_problems(request.get("Environment", {})),
-        *_output_problems(request["TransformOutput"], buckets),
+        *environment_problems(request.get("Environment", {}), "jobs"),
+        *place_problems("TransformOutput", request["TransformOutput"]["S3OutputPath"], buckets),
     ]
     if request.get("DataCaptureConfig"):
         problems.append("DataCaptureConfig is not supported: results are in S3OutputPath.")
@@ -127,19 +127,3 @@ def _filter_problems(request: Mapping[str, Any]) -> Iterable[str]:
     content_type = request["TransformInput"].get("ContentType")
     if processing.get("InputFilter", EVERYTHING) != EVERYTHING and not is_json(content_type):
         yield f"DataProcessing.InputFilter selects in JSON, and the ContentType is {content_type}."
-
-
-def _environment_problems(environment: Mapping[str, str]) -> Iterable[str]:
-    reserved = sorted(name for name in environment if RESERVED_VARIABLES.fullmatch(name))
-    if reserved:
-        yield f"Environment must not hold {', '.join(reserved)}: jobs are processes of this machine."
-
-
-def _output_problems(output: Mapping[str, Any], buckets: Buckets) -> Iterable[str]:
-    try:
-        place = Place.of(output["S3OutputPath"])
-    except ValueError as error:
-        yield f"TransformOutput: {error}."
-        return
-    if not buckets.exists(place.bucket):
-        yield f"TransformOutput: the bucket {place.bucket} does not exist."

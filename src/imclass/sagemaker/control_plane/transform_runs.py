@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 
 from imclass.errors import UserError
 from imclass.sagemaker.control_plane.buckets import Place, link, link_objects
 from imclass.sagemaker.control_plane.kept_runs import Ending, KeptRun
 from imclass.sagemaker.control_plane.served_models import ServedModel, data_of
 from imclass.sagemaker.control_plane.state import Document
-from imclass.sagemaker.control_plane.transform_documents import ACTIVE, KIND, end
+from imclass.sagemaker.control_plane.transform_documents import ACTIVE, KIND
 from imclass.sagemaker.control_plane.transform_objects import objects_of
 from imclass.sagemaker.control_plane.transform_requests import order_of
 from imclass.sagemaker.control_plane.transforming.order import TransformFolder
@@ -28,6 +29,8 @@ class TransformRun(KeptRun):
     command = "transform"
     log_group = "/aws/sagemaker/TransformJobs"
     active = ACTIVE
+    endings: ClassVar[Mapping[Ending, str]] = {"completed": "Completed", "failed": "Failed", "stopped": "Stopped"}
+    end_member = "TransformEndTime"
 
     def prepare(self, document: Document) -> None:
         """As `KeptRun.prepare`."""
@@ -69,10 +72,6 @@ class TransformRun(KeptRun):
         for number in numbers:
             self.places.buckets.put(folder.result(number), place.below(f"{names[number]}{OUT}"))
             folder.result(number).unlink()
-
-    def end(self, document: Document, ending: Ending, reason: str | None = None) -> None:
-        """As `KeptRun.end`."""
-        end(document, ending, reason)
 
     def deadline(self, document: Document) -> float:
         """As `KeptRun.deadline`."""

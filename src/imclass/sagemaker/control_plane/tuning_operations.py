@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imclass.sagemaker.control_plane.api_errors import invalid, tuning_job_exists, tuning_job_not_found
+from imclass.sagemaker.control_plane.api_errors import ApiError
+from imclass.sagemaker.control_plane.job_lookups import JobKind, add, begin_to_stop, forget, found, told
 from imclass.sagemaker.control_plane.listing import next_token, selection_of
 from imclass.sagemaker.control_plane.plane import Operation, Plane, Values
-from imclass.sagemaker.control_plane.service_models import service_model
-from imclass.sagemaker.control_plane.state import Document, DuplicateError, MissingError, Page, Selection
-from imclass.sagemaker.control_plane.tag_operations import tags_of
+from imclass.sagemaker.control_plane.state import Document, MissingError, Page, Selection
 from imclass.sagemaker.control_plane.training_documents import KIND as TRAINING
 from imclass.sagemaker.control_plane.tuning_documents import (
     ACTIVE,
-    IN_PROGRESS,
     KIND,
-    STOPPING,
     best_summary,
     counters,
     new_document,
@@ -27,24 +24,33 @@ from imclass.sagemaker.control_plane.tuning_documents import (
 from imclass.sagemaker.control_plane.tuning_requests import check_tuning_request, parents
 
 
+def not_found(name: str) -> ApiError:
+    return ApiError("ResourceNotFound", f"Amazon SageMaker can't find a tuning job called {name}. Type another name.")
+
+
+JOBS = JobKind(
+    kind=KIND,
+    in_words="tuning job",
+    prefix="HyperParameterTuningJob",
+    active=ACTIVE,
+    not_found=not_found,
+    unique="Hyperparameter tuning job names must be unique within an AWS account and region, and a hyperparameter "
+    "tuning job with this name already exists",
+)
+
+
 def create_tuning_job(plane: Plane, request: Values) -> Values:
     """Remember a job and put it to work."""
     name = request["HyperParameterTuningJobName"]
-    arn = plane.account.arn(KIND, name)
-    check_tuning_request(request, plane.state, plane.buckets, plane.account)
-    try:
-        plane.state.add(KIND, name, arn, IN_PROGRESS, new_document(request, arn), tags_of(request))
-    except DuplicateError as error:
-        raise tuning_job_exists(arn) from error
+    check_tuning_request(request, plane.state, plane.buckets, plane.account, plane.training_runs.most_hosts)
+    answer = add(plane, JOBS, new_document(request, plane.account.arn(KIND, name)), request)
     plane.tuning_runs.start(name)
-    return {"HyperParameterTuningJobArn": arn}
+    return answer
 
 
 def describe_tuning_job(plane: Plane, request: Values) -> Values:
-    document = _document(plane, request["HyperParameterTuningJobName"])
-    members = service_model("sagemaker").shape_for("DescribeHyperParameterTuningJobResponse").members
-    answer = {name: value for name, value in document.items() if name in members} | counters(document)
-    answer["HyperParameterTuningJobStatus"] = document["status"]
+    document = found(plane, JOBS, request)
+    answer = told(JOBS, document, "DescribeHyperParameterTuningJobResponse") | counters(document)
     ended = document.get("HyperParameterTuningEndTime", document["LastModifiedTime"])
     answer["ConsumedResources"] = {"RuntimeInSeconds": max(0, round(ended - document["CreationTime"]))}
     answer["TuningJobCompletionDetails"] = {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(document)}
@@ -62,52 +68,30 @@ def list_tuning_jobs(plane: Plane, request: Values) -> Values:
 
 def list_training_jobs(plane: Plane, request: Values) -> Values:
     """The training jobs of a tuning job."""
-    document = _document(plane, request["HyperParameterTuningJobName"])
+    document = found(plane, JOBS, request)
     summaries = [_current(plane, document, trial) for trial in document["trials"]]
-    found = [summary for summary in summaries if summary is not None]
-    selection = selection_of({"SortBy": "Name", **request}, "Ascending")
-    page = _selected(found, selection)
+    there = [summary for summary in summaries if summary is not None]
+    page = _selected(there, selection_of({"SortBy": "Name", **request}, "Ascending"))
     return {"TrainingJobSummaries": page.documents, **next_token(page)}
 
 
 def stop_tuning_job(plane: Plane, request: Values) -> Values:
-    """Let a job end soon, and the training jobs that it has running; asking twice is no error."""
-    name = request["HyperParameterTuningJobName"]
-    try:
-        with plane.state.changing(KIND, name) as document:
-            if document["status"] not in ACTIVE:
-                raise invalid(f"The request was rejected because the tuning job is in status {document['status']}.")
-            document["status"] = STOPPING
-    except MissingError as error:
-        raise tuning_job_not_found(name) from error
+    """Let a job end soon, and the training jobs that it has running; it looks at the state itself."""
+    begin_to_stop(plane, JOBS, request)
     return {}
 
 
 def delete_tuning_job(plane: Plane, request: Values) -> Values:
     """Forget a job that has ended; its training jobs stay."""
-    name = request["HyperParameterTuningJobName"]
-    status = _document(plane, name)["status"]
-    if status in ACTIVE:
-        raise invalid(f"The request was rejected because the tuning job is in status {status}.")
-    plane.state.remove(KIND, name)
+    forget(plane, JOBS, request)
     return {}
 
 
-def _document(plane: Plane, name: str) -> Document:
-    try:
-        return plane.state.get(KIND, name)
-    except MissingError as error:
-        raise tuning_job_not_found(name) from error
-
-
 def _summary(document: Document) -> Document:
-    names = ("HyperParameterTuningJobName", "HyperParameterTuningJobArn", "CreationTime", "HyperParameterTuningEndTime",
-             "LastModifiedTime")  # fmt: skip
     config = document["HyperParameterTuningJobConfig"]
     return {
-        **{name: document[name] for name in names if name in document},
+        **told(JOBS, document, "HyperParameterTuningJobSummary"),
         **counters(document),
-        "HyperParameterTuningJobStatus": document["status"],
         "Strategy": config["Strategy"],
         "ResourceLimits": config["ResourceLimits"],
     }
@@ -134,12 +118,12 @@ def _overall_best(plane: Plane, document: Document) -> Mapping[str, Any] | None:
             family.append(plane.state.get(KIND, name))
         except MissingError:  # deleted meanwhile
             continue
-    found = [
+    bests = [
         {**best, "TuningJobName": each["HyperParameterTuningJobName"]}
         for each in family
         if (best := own_best(each)) is not None
     ]
-    return best_summary(found, objective_of(document))
+    return best_summary(bests, objective_of(document))
 
 
 def _selected(summaries: list[Mapping[str, Any]], selection: Selection) -> Page:

@@ -11,7 +11,7 @@ from imclass.sagemaker.control_plane.api_errors import invalid
 from imclass.sagemaker.control_plane.buckets import Buckets
 from imclass.sagemaker.control_plane.state import MissingError, State
 from imclass.sagemaker.control_plane.training_documents import METRICS
-from imclass.sagemaker.control_plane.training_requests import check_training_request, completed
+from imclass.sagemaker.control_plane.training_requests import check_capacity, check_training_request, completed
 from imclass.sagemaker.control_plane.tuning_documents import (
     ACTIVE,
     KIND,
@@ -29,8 +29,13 @@ MEMBERS_OF_SINGLE = {"HyperParameterTuningJobObjective": "TuningObjective", "Par
 """Members of the configuration, and what they are called in one definition of several."""
 
 
-def check_tuning_request(request: Mapping[str, Any], state: State, buckets: Buckets, account: Account) -> None:
+def check_tuning_request(
+    request: Mapping[str, Any], state: State, buckets: Buckets, account: Account, most_hosts: int
+) -> None:
     """Check a request whose members fulfil their constraints.
+
+    Args:
+        most_hosts: how many hosts a training job can have.
 
     Raises:
         ApiError: everything that this server cannot do with it.
@@ -44,7 +49,9 @@ def check_tuning_request(request: Mapping[str, Any], state: State, buckets: Buck
         raise invalid(" ".join(problems))
     for number in range(len(definitions(request))):
         trial = {"name": request["HyperParameterTuningJobName"], "definition": number, "values": {}}
-        check_training_request(completed(training_request(request, trial)), buckets, account)
+        asked = completed(training_request(request, trial))
+        check_training_request(asked, buckets, account)
+        check_capacity(asked, most_hosts)
 
 
 def searches(request: Mapping[str, Any]) -> list[Search]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.failure_reasons import OUR_FAULT
 from imclass.sagemaker.control_plane.log_files import LogFolder
 from imclass.sagemaker.control_plane.metric_curves import MetricCurve
 from imclass.sagemaker.control_plane.state import Document, MissingError, State
@@ -50,7 +51,6 @@ GIVEN_UP = (
     "more details."
 )
 ALL_FAILED = "All training jobs failed. Please take a look at the training job failures to get more details."
-OUR_FAULT = "InternalServerError: We encountered an internal error. Please try again."
 STATUSES: dict[str, TrialStatus] = {"Completed": "Completed", "Stopped": "Stopped", "Failed": "Failed"}
 
 

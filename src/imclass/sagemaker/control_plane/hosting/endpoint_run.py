@@ -24,6 +24,7 @@ from imclass.sagemaker.control_plane.endpoint_documents import (
     deployment_of,
     give_up,
 )
+from imclass.sagemaker.control_plane.failure_reasons import OUR_FAULT
 from imclass.sagemaker.control_plane.hosting.data_capture import DataCapture
 from imclass.sagemaker.control_plane.hosting.deployment import Capture, Deployment
 from imclass.sagemaker.control_plane.hosting.fleet import INSTANCES, DeploymentFailedError, Fleet, HostingPlaces
@@ -33,7 +34,6 @@ from imclass.sagemaker.control_plane.state import Document
 log = logging.getLogger(__name__)
 
 CAPTURE_SECONDS = 2.0
-OUR_FAULT = "InternalServerError: We encountered an internal error. Please try again."
 
 
 class EndpointRun:

@@ -8,10 +8,11 @@ from pathlib import Path
 from imclass.sagemaker.control_plane.account import Account
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
 from imclass.sagemaker.control_plane.hosting.serving_process import ServingProcess
-from imclass.sagemaker.control_plane.job_folder import INHERITED_VARIABLES
+from imclass.sagemaker.control_plane.job_folder import container_environment
+from imclass.sagemaker.control_plane.server_process import REACH
 from imclass.sagemaker.control_plane.slots import gpu_count
 from imclass.sagemaker.endpoint import OPTIONS_VARIABLE
-from imclass.sagemaker.layout import ROOT_VARIABLE, Layout
+from imclass.sagemaker.layout import Layout
 
 TOKEN = "token"
 
@@ -48,14 +49,7 @@ def environment_of(
     """
     threads = max(1, len(os.sched_getaffinity(0)) // count)
     gpus = gpu_count()
-    reach = ["--host", "127.0.0.1", "--port", "0", "--token-file", str(token_file)]
-    return {
-        **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
-        "OMP_NUM_THREADS": str(threads),
-        **({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}),
-        **variant.environment,
-        "AWS_REGION": account.region,
-        "AWS_DEFAULT_REGION": account.region,
-        ROOT_VARIABLE: str(layout.root),
-        OPTIONS_VARIABLE: f"--threads {threads} {variant.environment.get(OPTIONS_VARIABLE, '')} {shlex.join(reach)}",
-    }
+    reach = [*REACH, "--token-file", str(token_file)]
+    share = {"OMP_NUM_THREADS": str(threads)} | ({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {})
+    options = f"--threads {threads} {variant.environment.get(OPTIONS_VARIABLE, '')} {shlex.join(reach)}"
+    return container_environment({**variant.environment, OPTIONS_VARIABLE: options}, share, layout, account)

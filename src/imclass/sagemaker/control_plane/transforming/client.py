@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
-from imclass.sagemaker.control_plane.transforming.server import HOST
+from imclass.sagemaker.control_plane.server_process import HOST
 
 FIRST_PAUSE_SECONDS = 0.25
 """Before the first repetition; it doubles from one to the next."""

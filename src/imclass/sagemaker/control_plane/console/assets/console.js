@@ -11,6 +11,7 @@ const MOST_CLASSES = 10;
 
 const find = (id) => document.getElementById(id);
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+const online = () => new Promise((resolve) => addEventListener("online", resolve, { once: true }));
 
 function element(tag, text, attributes = {}) {
   return Object.assign(document.createElement(tag), { textContent: text, ...attributes });
@@ -25,7 +26,8 @@ async function ask(address, options = {}) {
   return fetch(address, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_SECONDS * 1000), ...options });
 }
 
-// Repeats work until it says that it is done; when the server cannot be reached, ever more slowly.
+// Repeats work until it says that it is done; when the server cannot be reached, ever more slowly, and at once when the
+// network is back.
 async function repeat(work, seconds) {
   let failures = 0;
   for (;;) {
@@ -39,7 +41,8 @@ async function repeat(work, seconds) {
       failures += 1;
       find("connection").textContent = "The server cannot be reached. What you see is from before; it is asked again.";
     }
-    await pause(Math.min(LONGEST_PAUSE_SECONDS, seconds() * 2 ** failures));
+    const due = pause(Math.min(LONGEST_PAUSE_SECONDS, seconds() * 2 ** failures));
+    await (failures ? Promise.race([due, online()]) : due);
   }
 }
 
