@@ -26,24 +26,26 @@ from imclass.training.piping import PipeSampler, count_samples
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
+from imclass.training.record import facts_of
 from imclass.training.recording import RecordedUpdate, can_be_recorded
 from imclass.training.sampling import Sampler
 from imclass.training.schedule import learning_rate
 from imclass.training.step import Training, update
 from imclass.training.stop_request import StopRequest
+from imclass.training.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 original = logging.getLogger("imclass.original")
 
 
-def run(job: Job, processes: Processes, console: Console) -> Run:
+def run(job: Job, processes: Processes, console: Console, tracking: Tracking) -> Run:
     """Train, validate after every epoch, keep the best weights, write the model file.
 
     Raises:
         DataError: too many unreadable images.
         ArtifactError: the initial model, the weights or the checkpoint do not fit.
         NonFiniteLossError: training diverged.
-        UserError: a checkpoint of another run lies in the output folder.
+        UserError: a checkpoint of another run lies in the output folder, or a tracker cannot start.
     """
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
@@ -60,8 +62,10 @@ def run(job: Job, processes: Processes, console: Console) -> Run:
         stack.callback(write_bad_images, bad_images, job, processes)
         both_loaders = loaders(job, bad_images, processes)
         train_loader, validation_loader = (stack.enter_context(loader) for loader in both_loaders)
-        history = stack.enter_context(make_history(job, sampler, console, processes))
+        history = make_history(job, sampler, console, tracking, processes)
         history.start(progress)
+        steps = progress.epoch * sampler.steps_per_epoch + progress.step
+        tracking.start(to_strings(job.settings), facts_of(job, processes), progress.metrics, steps)
         interrupted, first = False, progress.epoch
         best_answers: Answers | None = None
         if processes.machines == 1:  # several machines could not end after the same step
