@@ -169,6 +169,19 @@ def command(
             rich_help_panel=_RUNNING,
         ),
     ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where the run is recorded: tensorboard (the default), mlflow, wandb, or a plug-in. "
+            "Give one --tracker for each.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+    track_model: Annotated[
+        bool,
+        typer.Option("--track-model", help="The trackers get the model file too.", rich_help_panel=_RUNNING),
+    ] = False,
     device: Device = "auto",
     threads: Threads = 0,
     quiet: Quiet = False,
@@ -217,6 +230,13 @@ def command(
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
 
     from imclass.training import train
+    from imclass.training.trackers.choosing import DEFAULT
+
+    pages: list[Path] = []
+
+    def report(run: "Run") -> list[Path]:
+        pages.extend(make_report(run.output, device, threads, quiet=quiet))
+        return pages
 
     run = train(
         place_or_none(source),
@@ -237,32 +257,31 @@ def command(
         stream=stream,
         hyperparameters=values,
         resume=resume,
+        trackers=tracker or DEFAULT,
+        track_model=track_model,
         threads=threads,
         device=device,
         quiet=quiet,
         log_file=log_file,
+        at_end=None if no_report else report,
     )
     if run.interrupted:
         messages.warning(f"stopped by SIGTERM; the same command with --resume goes on, from {run.output}")
         raise typer.Exit(TERMINATED)
-    if not messages.is_main_process():
-        return
-    page = None if no_report or not run.best else make_report(run.output, device, threads, quiet=quiet)
-    if not quiet:
-        print(closing_summary(run, page))
+    if messages.is_main_process() and not quiet:
+        print(closing_summary(run, pages[0] if pages else None))
 
 
-def make_report(output: Path, device: str, threads: int, *, quiet: bool) -> Path | None:
-    """The report of a run that is over; None, and a warning, where it cannot be made: the model is there."""
+def make_report(output: Path, device: str, threads: int, *, quiet: bool) -> list[Path]:
+    """The report of a run that is over; none, and a warning, where it cannot be made: the model is there."""
     from imclass.errors import UserError
     from imclass.reports import report_run
 
     try:
-        with messages.warnings_on_stderr():
-            return report_run(output, device=device, threads=threads, quiet=quiet)
+        return [report_run(output, device=device, threads=threads, quiet=quiet)]
     except UserError as error:
         messages.warning(f"the run is complete, but its report could not be made: {error}")
-        return None
+        return []
 
 
 def closing_summary(run: "Run", page: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves for people and programs to read while it goes: log lines, metrics.jsonl, TensorBoard events.
+"""What a run leaves for people and programs to read while it goes: log lines, metrics.jsonl, trackers.
 
 The log lines are the original's, so that metric expressions written for it still match:
 
@@ -13,9 +13,6 @@ import logging
 import math
 import time
 from pathlib import Path
-from types import TracebackType
-
-from tensorboardX import SummaryWriter
 
 from imclass.hyperparameters import Hyperparameters
 from imclass.pending_file import PendingFile
@@ -23,6 +20,7 @@ from imclass.training.console import Console
 from imclass.training.loop import EpochState
 from imclass.training.metrics import Totals
 from imclass.training.progress import Progress
+from imclass.training.trackers.tracking import Tracking
 
 # The original's lines have a logger of their own, so that a terminal can show a bar in their place.
 original = logging.getLogger("imclass.original")
@@ -36,6 +34,7 @@ class History:
         output: Path,
         settings: Hyperparameters,
         console: Console,
+        tracking: Tracking,
         *,
         writes_files: bool,
         speaks: bool,
@@ -43,19 +42,15 @@ class History:
         steps_per_epoch: int,
     ) -> None:
         self.path = output / "metrics.jsonl"
-        self.folder = output / "tensorboard"
         self.settings = settings
         self.console = console
+        self.tracking = tracking
         self.writes_files = writes_files
         self.speaks = speaks
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self._last_batch = (0, 0.0)
         self._began = time.perf_counter()
-        self._events: SummaryWriter | None = None
-
-    def __enter__(self) -> "History":
-        return self
 
     def start(self, progress: Progress) -> None:
         """Begin, or go on where `progress` stands: what an interrupted epoch wrote later than that is dropped."""
@@ -63,7 +58,6 @@ class History:
             lines = "".join(_line(metrics) for metrics in progress.metrics)
             with PendingFile(self.path) as file:
                 file.write(lines.encode())
-            self._events = SummaryWriter(str(self.folder), purge_step=progress.epoch if progress.epoch else None)
         self._last_batch = (progress.step, progress.seconds)
 
     def step(self, state: EpochState) -> None:
@@ -84,6 +78,8 @@ class History:
             fields.append(f"top_k_accuracy_{self.settings.top_k}={totals.top_k_accuracy:f}")
         original.info("\t".join(fields))
         self.console.batch(speed, totals.mean_loss, totals.accuracy)
+        figures = {"loss": totals.mean_loss, "accuracy": totals.accuracy, "images_per_second": speed}
+        self.tracking.batch(state.epoch * self.steps_per_epoch + state.step, figures)
 
     def trained(self, epoch: int, metrics: dict[str, float]) -> None:
         """After the training half of an epoch."""
@@ -96,7 +92,7 @@ class History:
         original.info("Epoch[%d] Time cost=%.3f", epoch, metrics["train_seconds"])
 
     def epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        """After an epoch's validation: one line of metrics.jsonl, and a point on every TensorBoard curve.
+        """After an epoch's validation: one line of metrics.jsonl, and a point on every curve of the trackers.
 
         Adds `seconds`, the time since the last epoch ended or the run began.
         """
@@ -112,27 +108,9 @@ class History:
         if self.writes_files:
             with self.path.open("a") as file:
                 file.write(_line(metrics))
-            assert self._events is not None
-            for name, value in metrics.items():
-                if name != "epoch":
-                    self._events.add_scalar(_tag(name), value, global_step=epoch)
-            self._events.flush()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._events is not None:
-            self._events.close()
+        self.tracking.epoch(epoch, metrics)
 
 
 def _line(metrics: dict[str, float]) -> str:
     """A line of metrics.jsonl. JSON has no word for a number that is not finite, so it becomes null."""
     return json.dumps({name: value if math.isfinite(value) else None for name, value in metrics.items()}) + "\n"
-
-
-def _tag(name: str) -> str:
-    """TensorBoard groups curves by what stands before the slash: train/accuracy, validation/accuracy."""
-    for group in ("train", "validation"):
-        if name.startswith(f"{group}_"):
-            return f"{group}/{name.removeprefix(f'{group}_')}"
-    return name

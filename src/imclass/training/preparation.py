@@ -27,6 +27,7 @@ from imclass.training.progress import Progress
 from imclass.training.sampling import Sampler
 from imclass.training.step import Training, update
 from imclass.training.synchronised import synchronise_batch_norm
+from imclass.training.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -186,11 +187,14 @@ def loaders(job: Job, bad_images: BadImages, processes: Processes) -> tuple[Load
     return train, validation
 
 
-def make_history(job: Job, sampler: Sampler | PipeSampler, console: Console, processes: Processes) -> History:
+def make_history(
+    job: Job, sampler: Sampler | PipeSampler, console: Console, tracking: Tracking, processes: Processes
+) -> History:
     return History(
         job.output,
         job.settings,
         console,
+        tracking,
         writes_files=processes.is_main,
         speaks=processes.local_rank == 0,
         batch_size=sampler.batch_size,

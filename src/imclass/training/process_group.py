@@ -89,6 +89,16 @@ class Processes:
         self.any(False)
 
 
+def is_first() -> bool:
+    """Whether this process is the one of rank 0, before it has joined the others."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def is_first_of_machine() -> bool:
+    """Whether this process is the one of its machine that writes the log, before it has joined the others."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
 @contextmanager
 def join(device: str = "auto") -> Iterator[Processes]:
     """Join the processes that torchrun started, or be the only one, and leave when the block ends."""

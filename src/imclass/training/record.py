@@ -165,6 +165,21 @@ def environment_of(device: torch.device, processes: Processes, threads: int) -> 
     )
 
 
+def facts_of(job: Job, processes: Processes) -> dict[str, str]:
+    """What trackers are told of a run beside its hyperparameters, as text."""
+    environment = environment_of(processes.device, processes, job.threads)
+    sets = {"train": _summary(job.train), "validation": _summary(job.validation)}
+    return {
+        **{name: one.name for name, one in sets.items()},
+        **{f"{name}_samples": str(one.samples) for name, one in sets.items() if one.samples is not None},
+        "output": str(job.output.resolve()),
+        "version": VERSION,
+        "torch": environment.packages["torch"],
+        "device": environment.device,
+        "processes": str(environment.processes),
+    }
+
+
 def write_record(output: Path, record: RunRecord) -> None:
     """Write `run.json`.
 

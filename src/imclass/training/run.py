@@ -30,26 +30,28 @@ from imclass.training.piping import PipeSampler, count_samples
 from imclass.training.preparation import fingerprint, loaders, make_history, make_sampler, prepare, resume
 from imclass.training.process_group import Processes
 from imclass.training.progress import Best, Progress
+from imclass.training.record import facts_of
 from imclass.training.recording import RecordedUpdate, can_be_recorded
 from imclass.training.sampling import Sampler
 from imclass.training.step import Training, update
 from imclass.training.stop_request import StopRequest
+from imclass.training.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 original = logging.getLogger("imclass.original")
 
 
-def run(job: Job, processes: Processes, console: Console) -> Run:
+def run(job: Job, processes: Processes, console: Console, tracking: Tracking) -> Run:
     """Train, validate after every epoch, keep the best weights, write the model file.
 
     Raises:
         DataError: too many unreadable images.
         ArtifactError: the initial model, the weights or the checkpoint do not fit.
         NonFiniteLossError: training diverged.
-        UserError: a checkpoint of another run lies in the output folder.
+        UserError: a checkpoint of another run lies in the output folder, or a tracker cannot start.
     """
     with ExitStack() as stack:
-        work = begin(job, processes, console, stack)
+        work = begin(job, processes, console, tracking, stack)
         progress = work.progress
         interrupted = False
         while not (progress.finished or interrupted):
@@ -115,7 +117,7 @@ class TrainedEpoch:
     complete: bool
 
 
-def begin(job: Job, processes: Processes, console: Console, stack: ExitStack) -> Work:
+def begin(job: Job, processes: Processes, console: Console, tracking: Tracking, stack: ExitStack) -> Work:
     """Make everything ready for the first epoch, or for the one that a resumed run goes on with.
 
     Args:
@@ -132,8 +134,10 @@ def begin(job: Job, processes: Processes, console: Console, stack: ExitStack) ->
     bad_images = BadImages(job.settings.bad_image_limit)
     stack.callback(write_bad_images, bad_images, job, processes)
     train_loader, validation_loader = map(stack.enter_context, loaders(job, bad_images, processes))
-    history = stack.enter_context(make_history(job, sampler, console, processes))
+    history = make_history(job, sampler, console, tracking, processes)
     history.start(progress)
+    steps = progress.epoch * sampler.steps_per_epoch + progress.step
+    tracking.start(to_strings(job.settings), facts_of(job, processes), progress.metrics, steps)
     work = Work(
         job=job,
         processes=processes,

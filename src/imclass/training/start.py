@@ -1,7 +1,7 @@
 """From what a person typed to a run."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,10 +26,13 @@ from imclass.training.labels import (
 from imclass.training.opening import Data, DataRequest, open_data
 from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
-from imclass.training.process_group import Processes, join
+from imclass.training.process_group import Processes, is_first, is_first_of_machine, join
 from imclass.training.record import DataPlaces, record_of, write_record
 from imclass.training.run import run
 from imclass.training.settling import settle, settle_precision
+from imclass.training.trackers.choosing import DEFAULT, open_trackers
+from imclass.training.trackers.tracker import Status, Tracker
+from imclass.training.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +57,14 @@ def train(
     stream: bool = False,
     hyperparameters: Mapping[str, object] | None = None,
     resume: bool = False,
+    trackers: Sequence[str | Tracker] = DEFAULT,
+    track_model: bool = False,
+    track_group: str | None = None,
     threads: int = 0,
     device: str = "auto",
     quiet: bool = False,
     log_file: str | Path | None = None,
+    at_end: Callable[[Run], Sequence[Path]] | None = None,
 ) -> Run:
     """Train an image classifier.
 
@@ -85,10 +92,16 @@ def train(
         stream: read `.rec` addresses while training, rather than fetching them first.
         hyperparameters: by name, as strings or values. `recipe=sagemaker` starts from the original's defaults.
         resume: go on from the last checkpoint in `output`, if there is one.
+        trackers: where the run is recorded: "tensorboard", "mlflow", "wandb", names of plug-ins, or objects that are
+            trackers.
+        track_model: the trackers get the model file too.
+        track_group: what trackers call the runs that this one belongs to.
         threads: decoding threads, 0 for one a core.
         device: "auto", "cpu" or "cuda".
         quiet: log warnings and errors only.
         log_file: append all log lines to this file.
+        at_end: called by the first process when the run is complete; gives more files for the trackers, such as a
+            report.
 
     Returns:
         Metrics of every epoch and the path of the model file.
@@ -121,12 +134,15 @@ def train(
     goes_on = "model" in request.channels or model is not None
     typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
     places = DataPlaces.of(request, input_data_config or {}, model, pretrained)
+    opened = open_trackers(trackers) if is_first() else {}
+    tracking = Tracking(opened, output, group=track_group, keeps_model=track_model, resumes=resume)
     # Before the processes join: these wait for each other with a deadline, and a download may take longer.
     request = request.at_hand(quiet)
     model, pretrained = (None if place is None else local_path(place, quiet=quiet) for place in (model, pretrained))
     with (
+        console(quiet=quiet, log_file=_path(log_file), speaks=is_first_of_machine()) as shown,
+        tracking,  # ends after the processes have parted, so that none waits for the files of the first
         join(device) as processes,
-        console(quiet=quiet, log_file=_path(log_file), speaks=processes.local_rank == 0) as shown,
         ExitStack() as stack,
     ):
         initial_model = model_of(request) or model
@@ -172,7 +188,11 @@ def train(
         agree(job, processes)
         if processes.is_main:
             write_record(output, record_of(job, places, processes))
-        return run(job, processes, shown)
+        result = run(job, processes, shown, tracking)
+        reports = at_end is not None and processes.is_main and result.best and not result.interrupted
+        status: Status = "interrupted" if result.interrupted else "finished"
+        tracking.complete(status, result.best, (lambda: at_end(result)) if reports else None)
+        return result
 
 
 def with_recipe(hyperparameters: Mapping[str, object], usual: str) -> dict[str, object]:
@@ -196,7 +216,7 @@ def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
             where=str(output),
             fix="Choose another --output, or go on with that run: --resume.",
         )
-    for folder in (output, output / "checkpoints", output / "tensorboard"):
+    for folder in (output, output / "checkpoints"):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
