@@ -13,6 +13,7 @@ from imclass.cli import app
 from imclass.errors import UserError
 from imclass.hyperparameters import FIELDS, parse
 from imclass.training import Run
+from imclass.training.process_group import is_first
 
 BEST = {"epoch": 1, "validation_accuracy": 0.9725}
 
@@ -27,11 +28,15 @@ class Recorder:
         self.options: dict[str, Any] = {}
         self.reported: dict[str, Any] | None = None
         self.report_error: UserError | None = None
+        self.kept: list[Path] = []
 
     def __call__(self, source: Path | None, **options: Any) -> Run:
         self.source, self.options = source, options
-        output = options["output"]
-        return Run(output, output / "model.tar.gz", [{}, self.best, {}], self.best, parse({}), self.interrupted)
+        output, at_end = options["output"], options["at_end"]
+        run = Run(output, output / "model.tar.gz", [{}, self.best, {}], self.best, parse({}), self.interrupted)
+        if at_end is not None and self.best and not self.interrupted and is_first():
+            self.kept = at_end(run)
+        return run
 
     def report(self, output: Path, **options: Any) -> Path:
         """Stands for what makes the report."""
@@ -57,6 +62,7 @@ def test_the_shortest_command(recorder: Recorder) -> None:
     result = invoke("photos", "--output", "run1")
     assert result.exit_code == 0
     assert recorder.source == Path("photos")
+    recorder.options.pop("at_end")
     assert recorder.options == {
         "output": Path("run1"),
         "validation": None,
@@ -75,6 +81,8 @@ def test_the_shortest_command(recorder: Recorder) -> None:
         "stream": False,
         "hyperparameters": {},
         "resume": False,
+        "trackers": ("tensorboard",),
+        "track_model": False,
         "threads": 0,
         "device": "auto",
         "quiet": False,
@@ -195,6 +203,14 @@ def test_only_the_first_process_closes(recorder: Recorder) -> None:
 def test_the_report_computes_where_the_run_did(recorder: Recorder) -> None:
     invoke("photos", "--output", "x", "--device", "cpu", "--threads", "3", "--quiet")
     assert recorder.reported == {"device": "cpu", "threads": 3, "quiet": True}
+
+
+def test_trackers_are_named_one_by_one_and_get_the_report(recorder: Recorder) -> None:
+    result = invoke("photos", "--output", "x", "--tracker", "mlflow", "--tracker", "wandb", "--track-model")
+    assert result.exit_code == 0
+    assert recorder.options["trackers"] == ["mlflow", "wandb"]
+    assert recorder.options["track_model"] is True
+    assert recorder.kept == [Path("x/report.html")]
 
 
 def test_no_report_is_made_when_none_is_wanted(recorder: Recorder) -> None:

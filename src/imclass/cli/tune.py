@@ -191,6 +191,15 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study in --output.", rich_help_panel=_RUNNING)
     ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where each trial is recorded, in a group of the study's name: as in `imclass train`.",
+            show_default=False,
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 0,
     quiet: Quiet = False,
@@ -228,6 +237,11 @@ def command(
         "device": device,
         "threads": threads,
     }
+    if tracker:
+        from imclass.training.trackers.choosing import open_trackers
+
+        open_trackers(tracker)  # what is wrong with them would end every trial
+        options |= {"trackers": tracker, "track_group": output.resolve().name}
 
     import os
     from contextlib import nullcontext

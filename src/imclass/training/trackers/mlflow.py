@@ -179,9 +179,13 @@ class MlflowTracker:
 
 @contextmanager
 def _patience(seconds: int = ANSWER_SECONDS) -> Iterator[None]:
-    """A deadline for requests, where the user has set none; MLflow knows no other way to set it."""
-    patience = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES)}
-    ours = {name: value for name, value in patience.items() if name not in os.environ}
+    """A deadline for requests, where the user has set none; MLflow knows no other way to set it. It prints nothing."""
+    settings = {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+    ours = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(ours)
     try:
         yield
