@@ -21,13 +21,25 @@ from imclass.cli.parameters import (
     class_name_list,
 )
 from imclass.cli.raw_hyperparameters import gather
+from imclass.cli.training_options import (
+    Assignments,
+    Channel,
+    ChannelContentType,
+    HyperparameterFile,
+    InitialModel,
+    NewClassNames,
+    PretrainedWeights,
+    Validation,
+    ValidationImageRoot,
+    ValidationSplit,
+    channel_arguments,
+)
 
 if TYPE_CHECKING:
     from imclass.tuning.search import Search
     from imclass.tuning.tune import Tuned
 
 _SEARCH = "Search"
-_DATA = "Data"
 _RUNNING = "Running"
 
 
@@ -61,13 +73,13 @@ class Metric(StrEnum):
 def command(
     hyperparameters: dict[str, str],
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SOURCE",
             help="Training images in any form that `imclass train` takes.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
     trials: Annotated[
         int | None,
@@ -129,65 +141,23 @@ def command(
     search_seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Seed of the search's own draws.", rich_help_panel=_SEARCH)
     ] = 0,
-    validation: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
-    ] = None,
-    validation_split: Annotated[
-        float | None,
-        typer.Option(
-            metavar="F",
-            min=0,
-            max=1,
-            help="Share of the training images to keep for validation.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    validation: Validation = None,
+    validation_split: ValidationSplit = None,
     image_root: ImageRoot = None,
-    validation_image_root: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
-    ] = None,
+    validation_image_root: ValidationImageRoot = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
-    class_names: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Class names, one a line in the order of the class numbers, for data without names.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    class_names: NewClassNames = None,
     stream: Stream = False,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="All trials go on from this model.", rich_help_panel=_DATA),
-    ] = None,
-    pretrained: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="All trials start from these weights.", rich_help_panel=_DATA),
-    ] = None,
+    channel: Channel = None,
+    content_type: ChannelContentType = None,
+    model: InitialModel = None,
+    pretrained: PretrainedWeights = None,
     output: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the study and all trials.", rich_help_panel=_RUNNING)
     ],
-    hyperparameter_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--hyperparameters",
-            metavar="FILE.json",
-            help="Hyperparameters that are the same in all trials, as a flat JSON object.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="One such hyperparameter. An option beats --set, and --set beats the file.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
+    hyperparameter_file: HyperparameterFile = None,
+    assignments: Assignments = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study in --output.", rich_help_panel=_RUNNING)
     ] = False,
@@ -197,8 +167,9 @@ def command(
 ) -> None:
     """Find good hyperparameters by training many times; write DIR/model.tar.gz, the best model.
 
-    Each trial is a run of `imclass train SOURCE` with other values. Trials that do worse than most are stopped early.
-    Beside the model there are tables of all trials, DIR/best.json, and the page DIR/tuning.html.
+    Each trial is a run of `imclass train SOURCE` with other values; what is given is the same in all of them. Trials
+    that do worse than most are stopped early. Beside the model there are tables of all trials, DIR/best.json, and the
+    page DIR/tuning.html.
 
     [bold]Examples[/bold]
 
@@ -208,10 +179,14 @@ def command(
 
     imclass tune photos --strategy Hyperband --trials 60 --epochs 27 --optimizer nag --output study3
 
+    imclass tune --channel train=train/ --channel validation=val/ --hyperparameters hp.json --ranges ranges.json
+    --output study4
+
     imclass tune photos --output study1 --resume
     """
     if device.startswith("cuda:"):
         raise typer.BadParameter("--device is auto, cpu or cuda; CUDA_VISIBLE_DEVICES chooses among the GPUs")
+    channels = channel_arguments(source, channel, content_type)
     fixed = gather(hyperparameter_file, assignments or [], hyperparameters)
     options = {
         "source": _absolute(source),
@@ -223,6 +198,8 @@ def command(
         "label_format": label_format.value,
         "class_names": class_name_list(class_names),
         "stream": stream,
+        "channels": {name: _absolute(str(place)) for name, place in (channels["channels"] or {}).items()},
+        "content_types": channels["content_types"] or {},
         "model": _absolute(model),
         "pretrained": _absolute(pretrained),
         "device": device,
