@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imclass.calibration import probabilities_of, reliability
 from imclass.errors import UserError
 from imclass.pending_file import PendingFile
-from imclass.reports.drawing.charts import percent
+from imclass.drawing.charts import percent
 from imclass.reports.figures import overlaid_charts
 from imclass.reports.galleries import Exhibit
 from imclass.reports.numbers.agreement import Agreement, agreement

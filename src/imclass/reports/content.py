@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imclass.reports.drawing.charts import percent
+from imclass.drawing.charts import percent
 from imclass.reports.figures import history_charts, precision_recall_chart, reliability_chart, selection_chart
 from imclass.reports.findings import Findings, SingleLabel
 from imclass.reports.galleries import Galleries

@@ -15,7 +15,7 @@ from imclass.data import Source
 from imclass.errors import UserError
 from imclass.pending_file import PendingFile
 from imclass.reports.content import content_of
-from imclass.reports.drawing.png import matrix_png, png
+from imclass.drawing.png import matrix_png, png
 from imclass.reports.figures import history_charts, precision_recall_chart, reliability_chart, selection_chart
 from imclass.reports.findings import Findings, find
 from imclass.reports.galleries import make_galleries
