@@ -36,6 +36,7 @@ from imclass.cli.training_options import (
 )
 
 if TYPE_CHECKING:
+    from imclass.tuning.ranges import Range
     from imclass.tuning.search import Search
     from imclass.tuning.tune import Tuned
 
@@ -211,27 +212,28 @@ def command(
 
     from imclass.cli.log_lines import log_lines_on_stderr
     from imclass.tuning.data_check import training_samples
+    from imclass.tuning.defaults import default_ranges
+    from imclass.tuning.parameter_ranges import read_ranges
     from imclass.tuning.places import share_out, usable_cores, usable_gpus
     from imclass.tuning.tune import tune
 
     gpus = [] if device == "cpu" else usable_gpus(os.environ)
     count = parallel or len(gpus) or 1
     places = share_out(count, usable_cores(), gpus)
+    asked = None if ranges is None else read_ranges(ranges)  # before data are looked at, which may take long
     with nullcontext() if quiet else log_lines_on_stderr():
         samples = training_samples(options, fixed)
-        search = _search(
-            fixed, samples, trials, count, ranges, strategy, objective, stop_early, least_epochs, search_seed
-        )
+        searched = asked or default_ranges(fixed, samples)
+        search = _search(fixed, searched, trials, count, strategy, objective, stop_early, least_epochs, search_seed)
         tuned = tune(search, options, fixed, output, places, resume=resume)
     print(closing_summary(tuned, search))
 
 
 def _search(
     fixed: dict[str, object],
-    samples: int,
+    ranges: "tuple[Range, ...]",
     trials: int | None,
     parallel: int,
-    ranges: Path | None,
     strategy: Strategy,
     objective: Metric,
     stop_early: EarlyStopping | None,
@@ -240,12 +242,9 @@ def _search(
 ) -> "Search":
     from imclass.errors import HyperparameterError
     from imclass.hyperparameters import parse
-    from imclass.tuning.defaults import default_ranges
     from imclass.tuning.objective import Objective
-    from imclass.tuning.parameter_ranges import read_ranges
     from imclass.tuning.search import HyperbandEpochs, Search, grid_size
 
-    searched = default_ranges(fixed, samples) if ranges is None else read_ranges(ranges)
     hyperband = None
     if strategy is Strategy.HYPERBAND:
         if "epochs" not in fixed:
@@ -255,8 +254,8 @@ def _search(
         hyperband = HyperbandEpochs(least_epochs, parse({"epochs": fixed["epochs"]}).epochs)
     usual = EarlyStopping.OFF if strategy in (Strategy.HYPERBAND, Strategy.GRID) else EarlyStopping.AUTO
     return Search(
-        ranges=searched,
-        trials=trials or (grid_size(searched) if strategy is Strategy.GRID else 20),
+        ranges=ranges,
+        trials=trials or (grid_size(ranges) if strategy is Strategy.GRID else 20),
         parallel=parallel,
         objective=Objective(objective.value, "Minimize" if objective.value.endswith(":loss") else "Maximize"),
         strategy=strategy.value,
