@@ -37,7 +37,7 @@ def command(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="Labelled images that the model was not trained on, as for evaluate.",
             show_default=False,
         ),
@@ -95,7 +95,7 @@ def command(
     if folds == 1:
         raise typer.BadParameter("--folds must be 0, or 2 or more: the images of a fold are judged by the others")
     if source is None:
-        _check_report_of_run(output, options)
+        _check_report_of_run(Path(run_or_model), output, options)
     else:
         output = _check_report_of_model(output, folds)
 
@@ -112,12 +112,14 @@ def command(
         print(page)
 
 
-def _check_report_of_run(output: Path | None, options: "ImageOptions") -> None:
-    """Refuse what the run has said already.
+def _check_report_of_run(run: Path, output: Path | None, options: "ImageOptions") -> None:
+    """Refuse what the run has said already, and a model alone.
 
     Raises:
         typer.BadParameter: names all such options.
     """
+    if run.is_file():
+        raise typer.BadParameter(f"{run} is no output folder of a run; with a model file give SOURCE, labelled images")
     usual = {"stream": False, "label_format": LabelFormat.MULTI_HOT.value}
     given = {"output": output, **options}
     unused = ["--" + name.replace("_", "-") for name, value in given.items() if value != usual.get(name)]
