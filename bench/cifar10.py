@@ -151,32 +151,36 @@ def main() -> None:
             seconds = warm_up(arguments.data, settings, arguments.device, arguments.threads)
             print(f"{name:<14} warm-up {seconds:.1f} s", flush=True)
         for seed in arguments.seeds:
-            with tempfile.TemporaryDirectory() as temporary, timeline() as line:
-                began = time.perf_counter()
-                output = (arguments.output or Path(temporary)) / name / f"seed-{seed}"
-                run = train_on(arguments.data, output, {"seed": seed} | settings, arguments.device, arguments.threads)
-                seconds = time.perf_counter() - began
-            speeds = sorted(epoch["images_per_second"] for epoch in run.metrics)
-            result = {
-                "run": name,
-                "changed": changed,
-                "seed": run.hyperparameters.seed,
-                "epochs": len(run.metrics),
-                "best_accuracy": run.best["validation_accuracy"],
-                "best_epoch": run.best["epoch"] + 1,
-                "last_accuracy": run.metrics[-1]["validation_accuracy"],
-                "images_per_second": speeds[len(speeds) // 2],
-                "train_seconds": sum(epoch["train_seconds"] for epoch in run.metrics),
-                "seconds": seconds,
-                "accuracies": line.accuracies,
-                "seconds_to_target": line.seconds_to(arguments.target) if arguments.target is not None else None,
-                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-                "torch": torch.__version__,
-            }
+            found = measure({"seed": seed} | settings, f"{name}/seed-{seed}", arguments)
+            result = {"run": name, "changed": changed, **found}
             results.append(result)
             print(describe(result, arguments.target), flush=True)
             if arguments.json:
                 arguments.json.write_text(json.dumps(results, indent=1))
+
+
+def measure(settings: Mapping[str, object], folder: str, arguments: argparse.Namespace) -> dict[str, object]:
+    """Train once, into a folder of the output, and tell how long it took and what came of it."""
+    with tempfile.TemporaryDirectory() as temporary, timeline() as line:
+        began = time.perf_counter()
+        output = (arguments.output or Path(temporary)) / folder
+        run = train_on(arguments.data, output, settings, arguments.device, arguments.threads)
+        seconds = time.perf_counter() - began
+    speeds = sorted(epoch["images_per_second"] for epoch in run.metrics)
+    return {
+        "seed": run.hyperparameters.seed,
+        "epochs": len(run.metrics),
+        "best_accuracy": run.best["validation_accuracy"],
+        "best_epoch": run.best["epoch"] + 1,
+        "last_accuracy": run.metrics[-1]["validation_accuracy"],
+        "images_per_second": speeds[len(speeds) // 2],
+        "train_seconds": sum(epoch["train_seconds"] for epoch in run.metrics),
+        "seconds": seconds,
+        "accuracies": line.accuracies,
+        "seconds_to_target": line.seconds_to(arguments.target) if arguments.target is not None else None,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+    }
 
 
 if __name__ == "__main__":

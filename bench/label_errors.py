@@ -24,12 +24,12 @@ from imclass.calibration import probabilities_of
 from imclass.data import RecordWriter, Source, Subset, open_source, pack_image
 from imclass.hyperparameters import parse
 from imclass.reports.cross_validation import cross_validated_answers
-from imclass.reports.findings import find
+from imclass.reports.findings import Calibration, find
 from imclass.reports.making import make_report
 from imclass.reports.numbers.judged import Judged
 from imclass.reports.numbers.label_errors import suspects
-from imclass.reports.subject import Computing, open_run
-from imclass.training import train
+from imclass.reports.subject import Computing, Subject, open_run
+from imclass.training import Run, train
 from imclass.training.answers import Answers, write_answers
 
 CLASSES = 10
@@ -45,6 +45,34 @@ Scores = dict[str, float]
 
 
 def main() -> None:
+    arguments = typed()
+    machine = describe()
+    print(in_words(machine), flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        is_swapped = write_swapped(arguments, folder / "train.rec")
+        run = train_on(folder / "train.rec", arguments, folder / "run")
+        subject = open_run(folder / "run", Computing.on(arguments.device, arguments.threads))
+        calibration = (make_report(subject, folder / "run") if arguments.keep else find(subject)).calibration
+        assert subject.train_answers is not None
+        results = {"in sample": scores(subject.train_answers, is_swapped)}
+        if arguments.folds:
+            answers = cross_validate(subject, arguments.folds)
+            if arguments.keep:
+                write_answers(folder / "cross_validated.safetensors", answers, epoch=0)
+            results[f"{arguments.folds} folds"] = scores(answers, is_swapped)
+    accuracy = run.best["validation_accuracy"]
+    print(f"{len(is_swapped):,} images, {is_swapped.sum()} labels swapped, {accuracy:.2%} validation accuracy")
+    tell(results, calibration)
+    if arguments.json:
+        errors = calibration.before.expected_error, calibration.after.expected_error
+        content = {"machine": machine, "accuracy": accuracy, "found": results, "calibration": errors}
+        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def typed() -> argparse.Namespace:
+    """What was typed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--images", type=int, default=8000)
@@ -57,51 +85,49 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the run and its report")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def write_swapped(arguments: argparse.Namespace, path: Path) -> NDArray[np.bool_]:
+    """Write the training images, some of them with another label, and tell which: (N,) bool."""
+    whole = open_source(arguments.data / "cifar10-train.rec")
+    chosen = Subset(whole, np.arange(min(arguments.images, len(whole))))
+    labels, is_swapped = swapped(chosen.labels[:, 0], arguments.share, arguments.seed)
+    write_relabelled(chosen, labels, path)
+    return is_swapped
+
+
+def train_on(records: Path, arguments: argparse.Namespace, output: Path) -> Run:
     settings = SETTINGS | {"epochs": arguments.epochs, "seed": arguments.seed}
     settings |= dict(text.split("=", 1) for text in arguments.set)
-    machine = describe()
-    print(in_words(machine), flush=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        whole = open_source(arguments.data / "cifar10-train.rec")
-        chosen = Subset(whole, np.arange(min(arguments.images, len(whole))))
-        labels, is_swapped = swapped(chosen.labels[:, 0], arguments.share, arguments.seed)
-        write_relabelled(chosen, labels, folder / "train.rec")
-        run = train(
-            folder / "train.rec",
-            validation=arguments.data / "cifar10-val.rec",
-            output=folder / "run",
-            hyperparameters=settings,
-            device=arguments.device,
-            threads=arguments.threads,
-            quiet=True,
-        )
-        subject = open_run(folder / "run", Computing.on(arguments.device, arguments.threads))
-        assert subject.train_answers is not None
-        assert subject.train is not None
-        calibration = (make_report(subject, folder / "run") if arguments.keep else find(subject)).calibration
-        results = {"in sample": scores(subject.train_answers, is_swapped)}
-        if arguments.folds:
-            settled = parse(dict(subject.record.hyperparameters) if subject.record else {}, fine_tuning=True)
-            answers = cross_validated_answers(subject.train, settled, None, arguments.folds, subject.computing)
-            if arguments.keep:
-                write_answers(folder / "cross_validated.safetensors", answers, epoch=0)
-            results[f"{arguments.folds} folds"] = scores(answers, is_swapped)
-    accuracy = run.best["validation_accuracy"]
-    print(f"{len(labels):,} images, {is_swapped.sum()} labels swapped, {accuracy:.2%} validation accuracy")
+    return train(
+        records,
+        validation=arguments.data / "cifar10-val.rec",
+        output=output,
+        hyperparameters=settings,
+        device=arguments.device,
+        threads=arguments.threads,
+        quiet=True,
+    )
+
+
+def cross_validate(subject: Subject, folds: int) -> Answers:
+    """Answers to the training images by networks that have not seen them."""
+    assert subject.train is not None
+    settled = parse(dict(subject.record.hyperparameters) if subject.record else {}, fine_tuning=True)
+    return cross_validated_answers(subject.train, settled, None, folds, subject.computing)
+
+
+def tell(results: Mapping[str, Mapping[str, Scores]], calibration: Calibration) -> None:
+    """Print what each method found in each kind of probabilities, and how far these can be taken at their word."""
     for probabilities, methods in results.items():
         for method, found in methods.items():
             figures = (
                 f"{found['listed']:>5.0f} listed, precision {found['precision']:.1%}, recall {found['recall']:.1%}"
             )
             print(f"{probabilities:<10} {method:<20} {figures}, recall at precision 50 % {found['recall_at_half']:.1%}")
-    errors = calibration.before.expected_error, calibration.after.expected_error
-    print(f"calibration error {errors[0]:.2%} before, {errors[1]:.2%} after, temperature {calibration.temperature:.3f}")
-    if arguments.json:
-        content = {"machine": machine, "accuracy": accuracy, "found": results, "calibration": errors}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    before, after = calibration.before.expected_error, calibration.after.expected_error
+    print(f"calibration error {before:.2%} before, {after:.2%} after, temperature {calibration.temperature:.3f}")
 
 
 def swapped(labels: NDArray[np.float32], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

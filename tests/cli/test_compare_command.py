@@ -1,11 +1,13 @@
 """`imclass compare`: two runs on the same images, side by side."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from imclass import artifact
 from imclass.cli import app
 from imclass.training import train
 from tests.pictures import write_class_folders
@@ -44,6 +46,23 @@ def test_runs_are_put_side_by_side(runs: list[Path], tmp_path: Path) -> None:
     assert text.count('<article class="exhibit">') == int(lost) + int(won)
     assert "learning_rate" in text
     assert 'src="http' not in text
+
+
+def test_a_run_of_other_classes_is_not_compared_image_by_image(runs: list[Path], tmp_path: Path) -> None:
+    other = Path(shutil.copytree(runs[1], tmp_path / "other"))
+    description, network = artifact.load(other / "model.tar.gz")
+    renamed = description.model_copy(update={"class_names": ("bars", "points", "rings")})
+    artifact.save(other / "model.tar.gz", renamed, network.state_dict())
+    result = invoke(runs[0], other, "--html", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    assert f"uncompared\t{other}\ttheir classes are not the same" in result.stdout.splitlines()
+    assert "Their answers are not compared: their classes are not the same." in (tmp_path / "page.html").read_text()
+
+
+def test_a_run_is_not_compared_with_itself(runs: list[Path]) -> None:
+    result = invoke(runs[0], runs[1], runs[0] / ".." / "first")
+    assert result.exit_code == 2
+    assert "a run is named twice" in result.stderr
 
 
 def test_one_run_is_nothing_to_compare(runs: list[Path]) -> None:

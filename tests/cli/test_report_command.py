@@ -74,6 +74,7 @@ def test_a_model_on_images(save_model: SaveModel, tmp_path: Path) -> None:
     [
         (["run1", "--output", "x"], "--output belongs to the report of a model on SOURCE"),
         (["run1", "--image-root", "x", "--stream"], "--image-root, --stream belongs to"),
+        (["run1", "--label-format", "class-id"], "--label-format belongs to"),
         (["model", "photos"], "give --output DIR"),
         (["model", "photos", "--output", "x", "--folds", "3"], "--folds belongs to the report of a run"),
         (["run1", "--folds", "1"], "0, or 2 or more"),
@@ -83,6 +84,12 @@ def test_usage_errors(arguments: list[str], said: str) -> None:
     result = invoke("report", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_a_model_without_images(save_model: SaveModel) -> None:
+    result = invoke("report", save_model())
+    assert result.exit_code == 2
+    assert "is no output folder of a run; with a model file give SOURCE, labelled images" in result.stderr
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

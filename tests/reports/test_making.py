@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,11 +18,14 @@ import torch
 from imclass import artifact
 from imclass.reports import report_model, report_run
 from imclass.reports.cross_validation import assign_folds, cross_validated
+from imclass.reports.findings import find
 from imclass.reports.making import make_report
 from imclass.reports.subject import Computing, Subject, open_run
+from imclass.training import train
 from imclass.training.answers import Answers
 from tests.conftest import SaveModel
 from tests.pictures import write_class_folders
+from tests.reports.conftest import SETTINGS
 
 CPU = Computing(torch.device("cpu"), 1)
 PICTURES = {
@@ -157,15 +161,29 @@ def test_a_model_on_other_images(save_model: SaveModel, photos: Path, tmp_path: 
     assert "The same again" not in text
 
 
-def test_a_multi_label_model(save_model: SaveModel, tmp_path: Path) -> None:
-    folder = write_class_folders(tmp_path / "photos", 4)
+def multi_label_list(folder: Path) -> Path:
+    """A list of few photos with three labels each."""
+    write_class_folders(folder, 4)
     lines = []
     for number, path in enumerate(sorted(folder.rglob("*.png"))):
         labels = "\t".join(f"{(number >> bit) % 2}.0" for bit in range(3))
         lines.append(f"{number}\t{labels}\t{path.relative_to(folder)}\n")
     (folder / "all.lst").write_text("".join(lines))
+    return folder / "all.lst"
+
+
+@pytest.fixture(scope="session")
+def multi_label_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("multi_label")
+    settings = {**SETTINGS, "epochs": 1, "mini_batch_size": 4, "multi_label": 1}
+    photos = multi_label_list(folder / "photos")
+    train(photos, output=folder / "run", hyperparameters=settings, device="cpu", threads=1, quiet=True)
+    return folder / "run"
+
+
+def test_a_multi_label_model(save_model: SaveModel, tmp_path: Path) -> None:
     model = save_model(multi_label=True)
-    page = report_model(model, folder / "all.lst", tmp_path / "out", device="cpu", threads=1)
+    page = report_model(model, multi_label_list(tmp_path / "photos"), tmp_path / "out", device="cpu", threads=1)
     document = Page(page.read_text())
     said = " ".join(" ".join(document.said).split())
     assert document.open == []
@@ -173,7 +191,29 @@ def test_a_multi_label_model(save_model: SaveModel, tmp_path: Path) -> None:
     assert "Precision and recall of classes" in said
     assert "is in the labels and was not found" in said or "was found and is not in the labels" in said
     assert 'id="confusion"' not in page.read_text()
+    assert "such decisions on the validation images" in said
+    with (tmp_path / "out" / "report" / "label_errors.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert row["label"].removeprefix("no ") == row["rather"].removeprefix("no ")
+            assert row["label"].startswith("no ") != row["rather"].startswith("no ")
+            assert 0 <= float(row["label_probability"]) <= 0.5
     assert (tmp_path / "out" / "report" / "precision_recall.png").exists()
+
+
+def test_the_training_labels_of_a_multi_label_run_are_looked_at(multi_label_run: Path) -> None:
+    subject = open_run(multi_label_run, CPU)
+    assert subject.train_answers is not None
+    truths = subject.train_answers.labels
+    logits = np.where(truths > 0.5, 5.0, -5.0).astype(np.float32)
+    logits[2] *= 2  # surer than of most others
+    wrong = truths.copy()
+    wrong[2, 1] = 1 - wrong[2, 1]
+    findings = find(replace(subject, train_answers=replace(subject.train_answers, logits=logits, labels=wrong)))
+    assert findings.training_label_errors is not None
+    (found,) = findings.training_label_errors
+    name = subject.class_names[1]
+    assert (found.row, {found.label, found.rather}) == (2, {name, f"no {name}"})
+    assert found.label == (name if wrong[2, 1] else f"no {name}")
 
 
 def test_a_page_of_257_classes_and_30000_images_is_small(save_model: SaveModel, tmp_path: Path) -> None:

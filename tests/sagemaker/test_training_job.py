@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from imclass import artifact
+from imclass.reports import report_run
 from imclass.sagemaker.layout import Layout
 from tests.pictures import CLASSES, write_class_folders
 from tests.pipe_writer import writing
@@ -122,6 +125,18 @@ def test_reports_are_in_output_data(finished: tuple[Layout, str]) -> None:
     assert (layout.output_data / "bad_images.jsonl").read_text() == ""
     assert len(list((layout.output_data / "tensorboard").glob("events*"))) == 1
     assert not layout.failure.exists()
+
+
+def test_a_report_is_made_of_what_the_platform_keeps(finished: tuple[Layout, str], tmp_path: Path) -> None:
+    layout, _ = finished
+    job = Path(shutil.copytree(layout.output_data, tmp_path / "job"))
+    with tarfile.open(job / "model.tar.gz", "w:gz") as model:  # as the platform packs the folder
+        model.add(layout.model, arcname=".")
+    report_run(job, device="cpu", threads=1)
+    text = (job / "report.html").read_text()
+    assert 'id="training"' in text
+    assert 'id="label-errors"' in text
+    assert "--channel" in text
 
 
 def test_a_finished_job_that_is_started_again_leaves_the_model_again(finished: tuple[Layout, str]) -> None:

@@ -52,6 +52,8 @@ def test_a_search_whose_trials_all_fail_says_why(tmp_path: Path) -> None:
         (["--device", "cuda:1"], "CUDA_VISIBLE_DEVICES chooses among the GPUs"),
         (["--ranges", "nowhere.json"], "nowhere.json: the file cannot be read"),
         (["--validation", "nowhere"], "nowhere"),
+        (["--model", "nowhere.tar.gz"], "nowhere.tar.gz: the model cannot be read"),
+        (["--channel", "train=nowhere"], "give either SOURCE or --channel, not both"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(

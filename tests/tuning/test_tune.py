@@ -116,6 +116,29 @@ def test_nothing_is_left_that_nobody_needs(searched: tuple[Path, str]) -> None:
     assert trial_processes(output) == []
 
 
+def test_channels_are_searched_on_as_they_are_trained_on(
+    searched: tuple[Path, str], photos: Path, tmp_path: Path
+) -> None:
+    first, _ = searched
+    before, _ = artifact.load(first / "model.tar.gz")
+    files = sorted(photos.rglob("*.png"))
+    classes = before.class_names
+    assert classes is not None
+    rows = [f"{row}\t{classes.index(file.parent.name)}\t{file.relative_to(photos)}\n" for row, file in enumerate(files)]
+    (tmp_path / "all.lst").write_text("".join(rows))
+    places = {"train": photos, "train_lst": tmp_path / "all.lst", "validation": photos, "model": first / "model.tar.gz"}
+    channels = [word for name, place in places.items() for word in ("--channel", f"{name}={place}")]
+    output, shape = tmp_path / "study", ",".join(map(str, before.image_shape))
+    words = ("--ranges", ranges_file(tmp_path), "--trials", 1, "--epochs", 1, "--image-shape", shape, *SMALL)
+    ended = run(*channels, *words, "--resize-mode", before.resize_mode, "--output", output)
+    assert ended.returncode == 0, ended.stderr
+    assert [row["status"] for row in table(output)] == ["Completed"]
+    assert json.loads((output / "best.json").read_text())["recipe"] == "sagemaker"
+    assert f"Going on from {first / 'model.tar.gz'}" in (output / "trials/0001/log.txt").read_text()
+    after, _ = artifact.load(output / "model.tar.gz")
+    assert after.class_names == classes
+
+
 def test_a_folder_with_results_is_refused(searched: tuple[Path, str], photos: Path, tmp_path: Path) -> None:
     output, _ = searched
     again = (photos, "--ranges", ranges_file(tmp_path), "--epochs", 2, *SMALL, "--output", output)

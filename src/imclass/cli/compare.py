@@ -68,7 +68,7 @@ def plain_lines(comparison: "Comparison") -> Iterator[str]:
     """Lines of fields separated by tabs; the first field says what the others are.
 
     run, NAME, ACCURACY, LOSS, BEST EPOCH, EPOCHS, SECONDS; different, HYPERPARAMETER, VALUE of each run;
-    changed, NAME, LOST, WON, CHANCE.
+    changed, NAME, LOST, WON, CHANCE; or uncompared, NAME, REASON.
     """
     for run in comparison.runs:
         loss = "" if run.loss is None else f"{run.loss:.6f}"
@@ -77,7 +77,9 @@ def plain_lines(comparison: "Comparison") -> Iterator[str]:
     for name, values in comparison.differences:
         yield messages.tab_separated("different", name, *values)
     for pair in comparison.pairs:
-        if pair.agreement is not None:
+        if pair.agreement is None:
+            yield messages.tab_separated("uncompared", pair.name, pair.why_not)
+        else:
             found = pair.agreement
             yield messages.tab_separated("changed", pair.name, len(found.lost), len(found.won), f"{found.chance:.6f}")
 
@@ -104,7 +106,8 @@ def _print_tables(comparison: "Comparison") -> None:
             table.add_row(name, *map(Text, values))
         console.print(table)
     for pair in comparison.pairs:
+        words = f"answers are not compared: {pair.why_not}"
         if pair.agreement is not None:
             found = pair.agreement
             words = f"{len(found.lost):,} images lost, {len(found.won):,} won; by chance alone {found.chance:.1%}"
-            console.print(Text(f"{pair.name} beside {comparison.runs[0].name}: {words}"))
+        console.print(Text(f"{pair.name} beside {comparison.runs[0].name}: {words}"))

@@ -25,6 +25,7 @@ from imclass.cli.parameters import (
 )
 
 if TYPE_CHECKING:
+    from imclass.inference.conversion import Conversion
     from imclass.inference.quantisation import Quantisation
 
 _INT8 = "8-bit integers (openvino-int8)"
@@ -122,16 +123,19 @@ def command(
 
     imclass convert run1/model.tar.gz small.xml --to openvino-int8 --calibrate photos
     """
-    if dtype is not Dtype.FLOAT32 and to is not Target.MXNET:
-        raise typer.BadParameter(f"--dtype {dtype} belongs to --to mxnet")
-    if (to is Target.OPENVINO_INT8) != (calibrate is not None):
-        raise typer.BadParameter("--to openvino-int8 and --calibrate SOURCE belong together")
-    if max_accuracy_loss is not None and calibrate is None:
-        raise typer.BadParameter("--max-accuracy-loss belongs to --to openvino-int8")
-    if images and calibrate is not None:
-        raise typer.BadParameter("--images belongs to the other formats: --calibrate has the images to compare on")
+    _check_together(to, dtype, calibrate, max_accuracy_loss, images)
     shape, names = shape_triple(image_shape), class_name_list(class_names)
-    if calibrate is not None:
+    if calibrate is None:
+        from imclass.inference.conversion import convert
+
+        paths = _images_to_compare_on(images or [])
+        here = path_here(model, quiet=quiet)
+        conversion = convert(here, output, to.value, paths, class_names=names, image_shape=shape, dtype=dtype.value)
+        for words in conversion.left_out:
+            messages.warning(f"not in the file: {words}")
+        if not quiet:
+            _print_conversion(conversion, "images" if paths else "generated images")
+    else:
         from imclass.inference.quantisation import MAX_ACCURACY_LOSS, quantise
 
         quantisation = quantise(
@@ -148,23 +152,44 @@ def command(
         )
         if not quiet:
             _print_quantisation(quantisation)
-        return
 
+
+def _check_together(
+    to: Target, dtype: Dtype, calibrate: str | None, max_accuracy_loss: float | None, images: list[Path] | None
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        typer.BadParameter: names the first of them.
+    """
+    if dtype is not Dtype.FLOAT32 and to is not Target.MXNET:
+        raise typer.BadParameter(f"--dtype {dtype} belongs to --to mxnet")
+    if (to is Target.OPENVINO_INT8) != (calibrate is not None):
+        raise typer.BadParameter("--to openvino-int8 and --calibrate SOURCE belong together")
+    if max_accuracy_loss is not None and calibrate is None:
+        raise typer.BadParameter("--max-accuracy-loss belongs to --to openvino-int8")
+    if images and calibrate is not None:
+        raise typer.BadParameter("--images belongs to the other formats: --calibrate has the images to compare on")
+
+
+def _images_to_compare_on(places: list[Path]) -> list[Path]:
+    """The images of files and folders.
+
+    Raises:
+        ImageError: names all that are missing.
+    """
     from imclass.cli.predict import find_images
     from imclass.errors import ImageError, listing
-    from imclass.inference.conversion import convert
 
-    paths, problems = find_images(images or [])
+    paths, problems = find_images(places)
     if problems:
         raise ImageError(f"some images to compare on are missing:\n{listing(problems)}")
-    here = path_here(model, quiet=quiet)
-    conversion = convert(here, output, to.value, paths, class_names=names, image_shape=shape, dtype=dtype.value)
-    for words in conversion.left_out:
-        messages.warning(f"not in the file: {words}")
-    if not quiet:
-        print(f"model       {', '.join(map(str, conversion.files))}")
-        kind = "images" if paths else "generated images"
-        print(f"compared    {conversion.images} {kind}, largest difference {conversion.largest_difference:.1e}")
+    return paths
+
+
+def _print_conversion(conversion: "Conversion", kind: str) -> None:
+    print(f"model       {', '.join(map(str, conversion.files))}")
+    print(f"compared    {conversion.images} {kind}, largest difference {conversion.largest_difference:.1e}")
 
 
 def _print_quantisation(quantisation: "Quantisation") -> None:

@@ -19,11 +19,8 @@ from imclass.cli.parameters import (
     Quiet,
     Stream,
     Threads,
-    attribute_pair,
-    class_name_list,
+    image_options,
     place,
-    place_or_none,
-    shape_triple,
 )
 
 if TYPE_CHECKING:
@@ -84,8 +81,14 @@ def command(
 
     imclass evaluate run1/model.tar.gz val.rec --json report.json
     """
-    attributes = attribute_pair(attribute_names)
-    shape, names = shape_triple(image_shape), class_name_list(class_names)
+    options = image_options(
+        class_names=class_names,
+        image_shape=image_shape,
+        image_root=image_root,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        stream=stream,
+    )
 
     from imclass.training.evaluation import evaluate_model
 
@@ -93,16 +96,11 @@ def command(
         report = evaluate_model(
             place(model),
             place(source),
-            stream=stream,
-            image_root=place_or_none(image_root),
-            attribute_names=attributes,
-            label_format=label_format.value,
             bad_image_limit=bad_image_limit,
             device=device,
             threads=threads,
             batch_size=batch_size,
-            class_names=names,
-            image_shape=shape,
+            **options,
         )
     if not messages.is_main_process():
         return

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from imclass.training.evaluation import ImageOptions
 
 _MODEL = "Model"
 _DATA = "Data"
@@ -90,6 +93,31 @@ Threads = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.", rich_help_panel=_RUNNING)]
+
+
+def image_options(
+    *,
+    class_names: Path | None,
+    image_shape: str | None,
+    image_root: str | None,
+    attribute_names: str | None,
+    label_format: LabelFormat,
+    stream: bool,
+) -> "ImageOptions":
+    """What was typed about a model and its labelled images, as `open_model_and_images` takes it.
+
+    Raises:
+        DataError: the file of class names cannot be read or is wrong.
+        typer.BadParameter: the shape or the names of attributes cannot be understood.
+    """
+    return {
+        "class_names": class_name_list(class_names),
+        "image_shape": shape_triple(image_shape),
+        "image_root": place_or_none(image_root),
+        "attribute_names": attribute_pair(attribute_names),
+        "label_format": label_format.value,
+        "stream": stream,
+    }
 
 
 def class_name_list(path: Path | None) -> tuple[str, ...] | None:

@@ -1,7 +1,7 @@
 """`imclass report`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,12 +17,12 @@ from imclass.cli.parameters import (
     Quiet,
     Stream,
     Threads,
-    attribute_pair,
-    class_name_list,
+    image_options,
     place,
-    place_or_none,
-    shape_triple,
 )
+
+if TYPE_CHECKING:
+    from imclass.training.evaluation import ImageOptions
 
 
 def command(
@@ -37,7 +37,7 @@ def command(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="Labelled images that the model was not trained on, as for evaluate.",
             show_default=False,
         ),
@@ -84,26 +84,20 @@ def command(
 
     imclass report run1/model.tar.gz more-photos --output report-of-more-photos
     """
-    attributes = attribute_pair(attribute_names)
-    shape, names = shape_triple(image_shape), class_name_list(class_names)
+    options = image_options(
+        class_names=class_names,
+        image_shape=image_shape,
+        image_root=image_root,
+        attribute_names=attribute_names,
+        label_format=label_format,
+        stream=stream,
+    )
     if folds == 1:
         raise typer.BadParameter("--folds must be 0, or 2 or more: the images of a fold are judged by the others")
     if source is None:
-        of_source = {
-            "--output": output,
-            "--class-names": names,
-            "--image-shape": shape,
-            "--image-root": image_root,
-            "--attribute-names": attributes,
-            "--stream": stream or None,
-        }
-        unused = [option for option, value in of_source.items() if value is not None]
-        if unused:
-            raise typer.BadParameter(f"{', '.join(unused)} belongs to the report of a model on SOURCE")
-    elif folds:
-        raise typer.BadParameter("--folds belongs to the report of a run, whose training images are known")
-    elif output is None:
-        raise typer.BadParameter("give --output DIR, the folder for the report of a model on SOURCE")
+        _check_report_of_run(Path(run_or_model), output, options)
+    else:
+        output = _check_report_of_model(output, folds)
 
     from imclass.reports import report_model, report_run
 
@@ -113,18 +107,34 @@ def command(
             page = report_run(Path(run_or_model), folds=folds, device=device, threads=threads, quiet=quiet, tell=tell)
         else:
             assert output is not None, "looked at above"
-            page = report_model(
-                place(run_or_model),
-                place(source),
-                output,
-                stream=stream,
-                image_root=place_or_none(image_root),
-                attribute_names=attributes,
-                label_format=label_format.value,
-                class_names=names,
-                image_shape=shape,
-                device=device,
-                threads=threads,
-            )
+            page = report_model(place(run_or_model), place(source), output, device=device, threads=threads, **options)
     if not quiet:
         print(page)
+
+
+def _check_report_of_run(run: Path, output: Path | None, options: "ImageOptions") -> None:
+    """Refuse what the run has said already, and a model alone.
+
+    Raises:
+        typer.BadParameter: names all such options.
+    """
+    if run.is_file():
+        raise typer.BadParameter(f"{run} is no output folder of a run; with a model file give SOURCE, labelled images")
+    usual = {"stream": False, "label_format": LabelFormat.MULTI_HOT.value}
+    given = {"output": output, **options}
+    unused = ["--" + name.replace("_", "-") for name, value in given.items() if value != usual.get(name)]
+    if unused:
+        raise typer.BadParameter(f"{', '.join(unused)} belongs to the report of a model on SOURCE")
+
+
+def _check_report_of_model(output: Path | None, folds: int) -> Path:
+    """The folder for the report of a model on SOURCE.
+
+    Raises:
+        typer.BadParameter: it is missing, or `--folds` is given.
+    """
+    if folds:
+        raise typer.BadParameter("--folds belongs to the report of a run, whose training images are known")
+    if output is None:
+        raise typer.BadParameter("give --output DIR, the folder for the report of a model on SOURCE")
+    return output

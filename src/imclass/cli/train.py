@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imclass.cli import messages
-from imclass.cli.channel_options import channel_config
 from imclass.cli.exit_status import TERMINATED
 from imclass.cli.hyperparameter_options import with_hyperparameter_options
 from imclass.cli.parameters import (
@@ -21,11 +20,22 @@ from imclass.cli.parameters import (
     Threads,
     attribute_pair,
     class_name_list,
-    named_places,
-    pairs,
     place_or_none,
 )
 from imclass.cli.raw_hyperparameters import gather
+from imclass.cli.training_options import (
+    Assignments,
+    Channel,
+    ChannelContentType,
+    HyperparameterFile,
+    InitialModel,
+    NewClassNames,
+    PretrainedWeights,
+    Validation,
+    ValidationImageRoot,
+    ValidationSplit,
+    channel_arguments,
+)
 
 if TYPE_CHECKING:
     from imclass.training import Run
@@ -47,53 +57,16 @@ def command(
         ),
     ] = None,
     *,
-    validation: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
-    ] = None,
-    validation_split: Annotated[
-        float | None,
-        typer.Option(
-            metavar="F",
-            min=0,
-            max=1,
-            help="Share of the training images to keep for validation.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    validation: Validation = None,
+    validation_split: ValidationSplit = None,
     image_root: ImageRoot = None,
-    validation_image_root: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
-    ] = None,
+    validation_image_root: ValidationImageRoot = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
-    class_names: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Class names, one a line in the order of the class numbers, for data or a model without names.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    class_names: NewClassNames = None,
     stream: Stream = False,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PATH",
-            help="A channel of the original in place of SOURCE: train, validation, train_lst, validation_lst, "
-            "model. Give one --channel for each.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    content_type: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=TYPE",
-            help="Content type of a channel, for example train=application/x-recordio.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    channel: Channel = None,
+    content_type: ChannelContentType = None,
     input_mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,44 +93,13 @@ def command(
             rich_help_panel=_DATA,
         ),
     ] = 300.0,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Go on from this model (model.tar.gz, its folder, or MXNet's PREFIX-symbol.json).",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    pretrained: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Start from these weights (safetensors or a PyTorch state dictionary) with a new last layer.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    model: InitialModel = None,
+    pretrained: PretrainedWeights = None,
     output: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for everything that the run writes.", rich_help_panel=_RUNNING)
     ],
-    hyperparameter_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--hyperparameters",
-            metavar="FILE.json",
-            help="Hyperparameters as a flat JSON object of strings, as a SageMaker job has them. "
-            "Starts from the original's defaults.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="One hyperparameter. An option beats --set, and --set beats the file.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
+    hyperparameter_file: HyperparameterFile = None,
+    assignments: Assignments = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output.", rich_help_panel=_RUNNING)
     ] = False,
@@ -214,19 +156,8 @@ def command(
 
     torchrun --nproc-per-node 8 -m imclass train photos --output run7
     """
-    if source is not None and channel:
-        raise typer.BadParameter("give either SOURCE or --channel, not both")
-    if source is None and not channel:
-        raise typer.BadParameter("give SOURCE, the training images, or --channel train=PATH")
-    if content_type and not channel:
-        raise typer.BadParameter("--content-type belongs to --channel")
-    if (input_mode or input_data_config) and not channel:
-        raise typer.BadParameter("--input-mode and --input-data-config belong to --channel")
-    channels = named_places("--channel", channel) if channel else None
-    config = channel_config(input_data_config, input_mode or [], channels or {})
-    content_types = pairs("--content-type", content_type) if content_type else None
-    attributes = attribute_pair(attribute_names)
-    names = class_name_list(class_names)
+    channels = channel_arguments(source, channel, content_type, input_mode, input_data_config)
+    attributes, names = attribute_pair(attribute_names), class_name_list(class_names)
     values = gather(hyperparameter_file, assignments or [], hyperparameters)
 
     from imclass.training import train
@@ -243,12 +174,10 @@ def command(
         output=output,
         validation=place_or_none(validation),
         validation_split=validation_split,
-        channels=channels,
-        content_types=content_types,
-        input_data_config=config,
+        **channels,
         pipe_deadline=pipe_deadline,
         model=place_or_none(model),
-        pretrained=pretrained,
+        pretrained=place_or_none(pretrained),
         image_root=place_or_none(image_root),
         validation_image_root=place_or_none(validation_image_root),
         attribute_names=attributes,

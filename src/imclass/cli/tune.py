@@ -21,13 +21,26 @@ from imclass.cli.parameters import (
     class_name_list,
 )
 from imclass.cli.raw_hyperparameters import gather
+from imclass.cli.training_options import (
+    Assignments,
+    Channel,
+    ChannelContentType,
+    HyperparameterFile,
+    InitialModel,
+    NewClassNames,
+    PretrainedWeights,
+    Validation,
+    ValidationImageRoot,
+    ValidationSplit,
+    channel_arguments,
+)
 
 if TYPE_CHECKING:
+    from imclass.tuning.ranges import Range
     from imclass.tuning.search import Search
     from imclass.tuning.tune import Tuned
 
 _SEARCH = "Search"
-_DATA = "Data"
 _RUNNING = "Running"
 
 
@@ -61,13 +74,13 @@ class Metric(StrEnum):
 def command(
     hyperparameters: dict[str, str],
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="SOURCE",
             help="Training images in any form that `imclass train` takes.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
     trials: Annotated[
         int | None,
@@ -129,65 +142,23 @@ def command(
     search_seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Seed of the search's own draws.", rich_help_panel=_SEARCH)
     ] = 0,
-    validation: Annotated[
-        str | None,
-        typer.Option(metavar="SOURCE", help="Validation images, in any of the forms.", rich_help_panel=_DATA),
-    ] = None,
-    validation_split: Annotated[
-        float | None,
-        typer.Option(
-            metavar="F",
-            min=0,
-            max=1,
-            help="Share of the training images to keep for validation.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    validation: Validation = None,
+    validation_split: ValidationSplit = None,
     image_root: ImageRoot = None,
-    validation_image_root: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="--image-root of the validation list.", rich_help_panel=_DATA),
-    ] = None,
+    validation_image_root: ValidationImageRoot = None,
     attribute_names: AttributeNames = None,
     label_format: LabelFormatOption = LabelFormat.MULTI_HOT,
-    class_names: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Class names, one a line in the order of the class numbers, for data without names.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    class_names: NewClassNames = None,
     stream: Stream = False,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="All trials go on from this model.", rich_help_panel=_DATA),
-    ] = None,
-    pretrained: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="All trials start from these weights.", rich_help_panel=_DATA),
-    ] = None,
+    channel: Channel = None,
+    content_type: ChannelContentType = None,
+    model: InitialModel = None,
+    pretrained: PretrainedWeights = None,
     output: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the study and all trials.", rich_help_panel=_RUNNING)
     ],
-    hyperparameter_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--hyperparameters",
-            metavar="FILE.json",
-            help="Hyperparameters that are the same in all trials, as a flat JSON object.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="One such hyperparameter. An option beats --set, and --set beats the file.",
-            rich_help_panel=_RUNNING,
-        ),
-    ] = None,
+    hyperparameter_file: HyperparameterFile = None,
+    assignments: Assignments = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the study in --output.", rich_help_panel=_RUNNING)
     ] = False,
@@ -206,8 +177,9 @@ def command(
 ) -> None:
     """Find good hyperparameters by training many times; write DIR/model.tar.gz, the best model.
 
-    Each trial is a run of `imclass train SOURCE` with other values. Trials that do worse than most are stopped early.
-    Beside the model there are tables of all trials, DIR/best.json, and the page DIR/tuning.html.
+    Each trial is a run of `imclass train SOURCE` with other values; what is given is the same in all of them. Trials
+    that do worse than most are stopped early. Beside the model there are tables of all trials, DIR/best.json, and the
+    page DIR/tuning.html.
 
     [bold]Examples[/bold]
 
@@ -217,10 +189,14 @@ def command(
 
     imclass tune photos --strategy Hyperband --trials 60 --epochs 27 --optimizer nag --output study3
 
+    imclass tune --channel train=train/ --channel validation=val/ --hyperparameters hp.json --ranges ranges.json
+    --output study4
+
     imclass tune photos --output study1 --resume
     """
     if device.startswith("cuda:"):
         raise typer.BadParameter("--device is auto, cpu or cuda; CUDA_VISIBLE_DEVICES chooses among the GPUs")
+    channels = channel_arguments(source, channel, content_type)
     fixed = gather(hyperparameter_file, assignments or [], hyperparameters)
     options = {
         "source": _absolute(source),
@@ -232,6 +208,8 @@ def command(
         "label_format": label_format.value,
         "class_names": class_name_list(class_names),
         "stream": stream,
+        "channels": {name: _absolute(str(place)) for name, place in (channels["channels"] or {}).items()},
+        "content_types": channels["content_types"] or {},
         "model": _absolute(model),
         "pretrained": _absolute(pretrained),
         "device": device,
@@ -248,27 +226,28 @@ def command(
 
     from imclass.cli.log_lines import log_lines_on_stderr
     from imclass.tuning.data_check import training_samples
+    from imclass.tuning.defaults import default_ranges
+    from imclass.tuning.parameter_ranges import read_ranges
     from imclass.tuning.places import share_out, usable_cores, usable_gpus
     from imclass.tuning.tune import tune
 
     gpus = [] if device == "cpu" else usable_gpus(os.environ)
     count = parallel or len(gpus) or 1
     places = share_out(count, usable_cores(), gpus)
+    asked = None if ranges is None else read_ranges(ranges)  # before data are looked at, which may take long
     with nullcontext() if quiet else log_lines_on_stderr():
         samples = training_samples(options, fixed)
-        search = _search(
-            fixed, samples, trials, count, ranges, strategy, objective, stop_early, least_epochs, search_seed
-        )
+        searched = asked or default_ranges(fixed, samples)
+        search = _search(fixed, searched, trials, count, strategy, objective, stop_early, least_epochs, search_seed)
         tuned = tune(search, options, fixed, output, places, resume=resume)
     print(closing_summary(tuned, search))
 
 
 def _search(
     fixed: dict[str, object],
-    samples: int,
+    ranges: "tuple[Range, ...]",
     trials: int | None,
     parallel: int,
-    ranges: Path | None,
     strategy: Strategy,
     objective: Metric,
     stop_early: EarlyStopping | None,
@@ -277,12 +256,9 @@ def _search(
 ) -> "Search":
     from imclass.errors import HyperparameterError
     from imclass.hyperparameters import parse
-    from imclass.tuning.defaults import default_ranges
     from imclass.tuning.objective import Objective
-    from imclass.tuning.parameter_ranges import read_ranges
     from imclass.tuning.search import HyperbandEpochs, Search, grid_size
 
-    searched = default_ranges(fixed, samples) if ranges is None else read_ranges(ranges)
     hyperband = None
     if strategy is Strategy.HYPERBAND:
         if "epochs" not in fixed:
@@ -292,8 +268,8 @@ def _search(
         hyperband = HyperbandEpochs(least_epochs, parse({"epochs": fixed["epochs"]}).epochs)
     usual = EarlyStopping.OFF if strategy in (Strategy.HYPERBAND, Strategy.GRID) else EarlyStopping.AUTO
     return Search(
-        ranges=searched,
-        trials=trials or (grid_size(searched) if strategy is Strategy.GRID else 20),
+        ranges=ranges,
+        trials=trials or (grid_size(ranges) if strategy is Strategy.GRID else 20),
         parallel=parallel,
         objective=Objective(objective.value, "Minimize" if objective.value.endswith(":loss") else "Maximize"),
         strategy=strategy.value,

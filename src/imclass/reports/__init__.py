@@ -4,6 +4,7 @@ From a model to its page:
 
     subject     the model, its answers and the images, opened
     numbers     pure functions from probabilities and labels to numbers
+    suspicions  labels that are probably wrong
     findings    all numbers of a report
     figures     charts of the numbers, which `drawing` draws as SVG and PNG
     galleries   pictures of images, with what speaks for a class

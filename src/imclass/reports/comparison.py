@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.calibration import probabilities_of, reliability
+from imclass.drawing.charts import percent
 from imclass.errors import UserError
 from imclass.pending_file import PendingFile
-from imclass.reports.drawing.charts import percent
 from imclass.reports.figures import overlaid_charts
 from imclass.reports.galleries import Exhibit
 from imclass.reports.numbers.agreement import Agreement, agreement
@@ -54,11 +54,13 @@ class Pair:
 
     Attributes:
         name: of the run.
-        agreement: None where the two were not validated on the same images, or with several labels an image.
+        agreement: None where answers cannot be compared.
+        why_not: in words; empty where they can.
     """
 
     name: str
     agreement: Agreement | None
+    why_not: str
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,18 @@ def compare(outputs: Sequence[Path], computing: Computing, *, quiet: bool = Fals
         outputs: their folders, at least two.
 
     Raises:
-        UserError: one of them holds no run.
+        UserError: one of them holds no run, or is named twice.
     """
     if len(outputs) < LEAST_RUNS:
         raise UserError(f"{len(outputs)} run is nothing to compare", fix="Name two runs or more.")
+    places = [output.resolve() for output in outputs]
+    twice = sorted({str(output) for output, place in zip(outputs, places, strict=True) if places.count(place) > 1})
+    if twice:
+        raise UserError("a run is named twice", where=", ".join(twice), fix="Name each run once.")
     opened = [open_run(output, computing, quiet=quiet, answers_training=False) for output in outputs]
     subjects = [replace(one, name=str(output)) for one, output in zip(opened, outputs, strict=True)]
     first = subjects[0]
-    pairs = [Pair(each.name, _agreement(first, each)) for each in subjects[1:]]
+    pairs = [_beside(first, each) for each in subjects[1:]]
     return Comparison([_figures(each) for each in subjects], _differences(subjects), pairs, subjects)
 
 
@@ -148,12 +154,21 @@ def _is_right(subject: Subject) -> NDArray[np.bool_]:
     return np.asarray(logits.argmax(axis=1) == labels[:, 0])
 
 
-def _agreement(first: Subject, other: Subject) -> Agreement | None:
+def _beside(first: Subject, other: Subject) -> Pair:
+    why_not = _why_not_comparable(first, other)
+    return Pair(other.name, None if why_not else agreement(_is_right(first), _is_right(other)), why_not)
+
+
+def _why_not_comparable(first: Subject, other: Subject) -> str:
+    """Why the answers of two runs cannot be compared; empty where they can."""
     one, two = first.answers, other.answers
-    same_images = np.array_equal(one.indices, two.indices) and np.array_equal(one.labels, two.labels)
-    if not same_images or first.description.multi_label or first.class_names != other.class_names:
-        return None
-    return agreement(_is_right(first), _is_right(other))
+    if first.description.multi_label or other.description.multi_label:
+        return "their images have several labels"
+    if first.class_names != other.class_names:
+        return "their classes are not the same"
+    if not (np.array_equal(one.indices, two.indices) and np.array_equal(one.labels, two.labels)):
+        return "they were not validated on the same images"
+    return ""
 
 
 def _differences(subjects: Sequence[Subject]) -> list[tuple[str, list[str]]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imclass.reports.drawing.charts import percent
+from imclass.drawing.charts import percent
 from imclass.reports.figures import history_charts, precision_recall_chart, reliability_chart, selection_chart
 from imclass.reports.findings import Findings, SingleLabel
 from imclass.reports.galleries import Galleries
@@ -23,7 +23,7 @@ def content_of(subject: Subject, findings: Findings, galleries: Galleries) -> di
         ("confusion", "Confusion", single is not None),
         ("classes", "Classes", True),
         ("mistakes", "Mistakes", bool(galleries.wrong or galleries.uncertain)),
-        ("label-errors", "Label errors", single is not None),
+        ("label-errors", "Label errors", True),
         ("duplicates", "Duplicates", findings.shared is not None),
         ("calibration", "Calibration", True),
         ("thresholds", "Thresholds", single is not None),
@@ -38,12 +38,15 @@ def content_of(subject: Subject, findings: Findings, galleries: Galleries) -> di
         "notes": subject.notes,
         "history": history,
         "single": single,
+        "accuracy": findings.accuracy,
         "matrix": None if single is None else _matrix(subject, single),
         "names": subject.class_names,
         "classes": findings.classes,
         "has_training_images": bool(findings.classes) and findings.classes[0].training_images is not None,
         "precision_recall": precision_recall_chart(findings),
         "galleries": galleries,
+        "label_errors": findings.label_errors,
+        "training_label_errors": findings.training_label_errors,
         "training_probabilities": _cross_validated(subject.folds) if subject.folds else _IN_SAMPLE,
         "shared": findings.shared,
         "calibration": findings.calibration,
@@ -83,9 +86,7 @@ def _cards(findings: Findings) -> list[tuple[str, str, str]]:
     """(what, value, section that tells more)."""
     single = findings.single
     top_5 = None if single is None else single.top_5_accuracy
-    suspected = None if single is None else len(single.label_errors)
-    if single is not None and single.training_label_errors is not None:
-        suspected = len(single.label_errors) + len(single.training_label_errors)
+    suspected = len(findings.label_errors) + len(findings.training_label_errors or ())
     area = findings.mean_average_precision
     cards = [
         ("accuracy", percent(findings.accuracy), "classes"),
@@ -94,7 +95,7 @@ def _cards(findings: Findings) -> list[tuple[str, str, str]]:
         ("loss", f"{findings.loss:.4f}", "calibration"),
         ("calibration error", percent(findings.calibration.before.expected_error), "calibration"),
         ("images measured", f"{findings.images:,}", "run"),
-        ("labels to look at", None if suspected is None else f"{suspected:,}", "label-errors"),
+        ("labels to look at", f"{suspected:,}", "label-errors"),
         ("images in both sets", None if findings.shared is None else f"{len(findings.shared):,}", "duplicates"),
     ]
     return [(what, value, anchor) for what, value, anchor in cards if value is not None]

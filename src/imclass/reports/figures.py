@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.calibration import Reliability
-from imclass.reports.drawing.charts import Chart, Numbers, Series, percent
+from imclass.drawing.charts import Chart, Numbers, Series, percent
 from imclass.reports.findings import Findings
 from imclass.reports.numbers.precision_recall import PrecisionRecall
 from imclass.reports.subject import Metrics, Subject

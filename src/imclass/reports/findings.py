@@ -11,10 +11,10 @@ from imclass.images.survey import survey
 from imclass.reports.numbers.classes import ClassFigures, class_figures, count_images, matches_of
 from imclass.reports.numbers.confusion import Confusion, confusion_matrix, similarity_order, top_confusions
 from imclass.reports.numbers.judged import Judged, least_certain, most_confidently_wrong, worst_decisions
-from imclass.reports.numbers.label_errors import Suspects, suspects
 from imclass.reports.numbers.precision_recall import PrecisionRecall, precision_recall
 from imclass.reports.numbers.thresholds import WANTED, Selection, Threshold, selection, threshold_for
 from imclass.reports.subject import Subject
+from imclass.reports.suspicions import Suspicion, suspicions
 from imclass.training.answers import Answers
 
 CONFUSIONS = 20
@@ -49,8 +49,6 @@ class SingleLabel:
         order: (K,) in which similar classes stand together.
         top_confusions: the commonest.
         wrong, uncertain: rows of the images to show.
-        label_errors: of the validation images, whose labels the network has not seen.
-        training_label_errors: of the training images, whose labels it has; None where they were not answered.
         selection: what thresholds give; of the model's own probabilities.
         thresholds: pairs for the wanted precisions, for the model's own and for calibrated probabilities.
     """
@@ -62,8 +60,6 @@ class SingleLabel:
     top_confusions: list[Confusion]
     wrong: NDArray[np.int64]
     uncertain: NDArray[np.int64]
-    label_errors: Suspects
-    training_label_errors: Suspects | None
     selection: Selection
     thresholds: list[tuple[Threshold, Threshold]]
 
@@ -82,6 +78,8 @@ class Findings:
         single: where every image has one label, else None.
         curves: of a multi-label model, of each class, else None.
         worst: (row, class) of the decisions of a multi-label model to show.
+        label_errors: of the validation images, whose labels the network has not seen.
+        training_label_errors: of the training images, whose labels it has; None where they were not answered.
         shared: validation images that are in the training set too; None where nobody has looked.
     """
 
@@ -94,6 +92,8 @@ class Findings:
     single: SingleLabel | None
     curves: list[PrecisionRecall] | None
     worst: list[tuple[int, int]]
+    label_errors: list[Suspicion]
+    training_label_errors: list[Suspicion] | None
     shared: tuple[SharedImage, ...] | None
 
     @property
@@ -136,17 +136,15 @@ def find(subject: Subject) -> Findings:
         single=single,
         curves=curves,
         worst=worst,
+        label_errors=suspicions(answers, subject.class_names, multi_label=multi_label),
+        training_label_errors=_training_label_errors(subject),
         shared=_shared(subject),
     )
 
 
 def _single_label(subject: Subject, probabilities: NDArray[np.float64], temperature: float) -> SingleLabel:
-    judged = _judged(subject.answers, probabilities)
+    judged = Judged(probabilities, subject.answers.labels[:, 0].astype(np.int64))
     confusion = confusion_matrix(judged)
-    training = None
-    if subject.train_answers is not None:
-        of_training = probabilities_of(subject.train_answers.logits, multi_label=False)
-        training = suspects(_judged(subject.train_answers, of_training))
     plain = selection(judged.confidence, judged.is_right)
     cooled = probabilities_of(subject.answers.logits, multi_label=False, temperature=temperature)
     calibrated = selection(cooled.max(axis=1), judged.is_right)
@@ -158,20 +156,19 @@ def _single_label(subject: Subject, probabilities: NDArray[np.float64], temperat
         top_confusions=top_confusions(confusion, CONFUSIONS),
         wrong=most_confidently_wrong(judged, WRONG_SHOWN),
         uncertain=least_certain(judged, UNCERTAIN_SHOWN),
-        label_errors=suspects(judged),
-        training_label_errors=training,
         selection=plain,
         thresholds=[(threshold_for(plain, wanted), threshold_for(calibrated, wanted)) for wanted in WANTED],
     )
 
 
-def _judged(answers: Answers, probabilities: NDArray[np.float64]) -> Judged:
-    return Judged(probabilities, answers.labels[:, 0].astype(np.int64))
-
-
 def _top_accuracy(judged: Judged, top: int) -> float:
     likeliest = np.argpartition(-judged.probabilities, top - 1, axis=1)[:, :top]
     return float((likeliest == judged.labels[:, np.newaxis]).any(axis=1).mean())
+
+
+def _training_label_errors(subject: Subject) -> list[Suspicion] | None:
+    answers, multi_label = subject.train_answers, subject.description.multi_label
+    return None if answers is None else suspicions(answers, subject.class_names, multi_label=multi_label)
 
 
 def _calibration(answers: Answers, multi_label: bool, temperature: float | None) -> Calibration:

@@ -10,9 +10,9 @@ from imclass.data import Source
 from imclass.images.inspection import SharedImage
 from imclass.inference import Predictor
 from imclass.reports.findings import Findings
-from imclass.reports.numbers.label_errors import Suspects
 from imclass.reports.pictures import Album, Picture
 from imclass.reports.subject import Subject
+from imclass.reports.suspicions import Suspicion
 from imclass.training.answers import Answers
 
 SUSPECTS_SHOWN = 48
@@ -59,11 +59,12 @@ def make_galleries(subject: Subject, findings: Findings) -> Galleries:
         told = _Teller(names, subject.answers, single.judged.probabilities, album)
         galleries.wrong.extend(map(told.wrong, single.wrong.tolist()))
         galleries.uncertain.extend(map(told.uncertain, single.uncertain.tolist()))
-        galleries.label_errors.extend(_suspects(single.label_errors, subject.answers, names, album))
-    if findings.single is not None and findings.single.training_label_errors is not None and training is not None:
+    if album is not None:
+        galleries.label_errors.extend(_suspected(findings.label_errors, subject.answers, album))
+    if findings.training_label_errors is not None and training is not None:
         assert subject.train_answers is not None
-        found = findings.single.training_label_errors
-        galleries.training_label_errors.extend(_suspects(found, subject.train_answers, names, training))
+        found = findings.training_label_errors
+        galleries.training_label_errors.extend(_suspected(found, subject.train_answers, training))
     if findings.curves is not None and album is not None:
         galleries.wrong.extend(_wrong_decision(row, k, subject, album) for row, k in findings.worst)
     if findings.shared and album is not None and training is not None:
@@ -117,11 +118,11 @@ def _likeliest(probabilities: NDArray[np.float64]) -> tuple[int, int]:
     return int(order[0]), int(order[min(1, len(order) - 1)])
 
 
-def _suspects(found: Suspects, answers: Answers, names: Sequence[str], album: Album) -> list[Exhibit]:
+def _suspected(found: Sequence[Suspicion], answers: Answers, album: Album) -> list[Exhibit]:
     exhibits = []
-    for row, suggestion in list(zip(found.rows.tolist(), found.suggestions.tolist(), strict=True))[:SUSPECTS_SHOWN]:
-        index, label = int(answers.indices[row]), int(answers.labels[row, 0])
-        facts = [("label", names[label]), ("rather", names[suggestion])]
+    for each in found[:SUSPECTS_SHOWN]:
+        index = int(answers.indices[each.row])
+        facts = [("label", each.label), ("rather", each.rather)]
         exhibits.append(Exhibit(album.key(index), [(album.image(index), "")], facts))
     return exhibits
 

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from imclass.data import Source
+from imclass.drawing.png import matrix_png, png
 from imclass.errors import UserError
 from imclass.pending_file import PendingFile
 from imclass.reports.content import content_of
-from imclass.reports.drawing.png import matrix_png, png
 from imclass.reports.figures import history_charts, precision_recall_chart, reliability_chart, selection_chart
 from imclass.reports.findings import Findings, find
 from imclass.reports.galleries import make_galleries
-from imclass.reports.numbers.label_errors import Suspects
 from imclass.reports.page import render
 from imclass.reports.subject import Subject
+from imclass.reports.suspicions import Suspicion
 from imclass.training.answers import Answers
 
 PAGE = "report.html"
@@ -75,30 +75,24 @@ def _files(subject: Subject, findings: Findings) -> Iterator[tuple[str, bytes]]:
         names = [subject.class_names[index] for index in order]
         matrix = findings.single.confusion[order][:, order]
         yield "confusion.png", matrix_png(matrix, names, "What is taken for what")
-        yield (
-            "label_errors.csv",
-            _table(("set", "image", "label", "rather", "label_probability"), _label_errors(subject, findings)),
-        )
+    yield "label_errors.csv", _table(SUSPECT_COLUMNS, _label_errors(subject, findings))
     if findings.shared is not None:
         shared = ((each.first, each.second, each.exact, each.labels_differ) for each in findings.shared)
         yield "duplicates.csv", _table(SHARED_COLUMNS, shared)
 
 
 def _label_errors(subject: Subject, findings: Findings) -> Iterator[Row]:
-    single = findings.single
-    assert single is not None
-    yield from _suspects("validation", single.label_errors, subject.answers, subject.validation, subject)
-    if single.training_label_errors is not None:
+    yield from _suspected("validation", findings.label_errors, subject.answers, subject.validation)
+    if findings.training_label_errors is not None:
         assert subject.train_answers is not None
-        yield from _suspects("training", single.training_label_errors, subject.train_answers, subject.train, subject)
+        yield from _suspected("training", findings.training_label_errors, subject.train_answers, subject.train)
 
 
-def _suspects(name: str, found: Suspects, answers: Answers, source: Source | None, subject: Subject) -> Iterator[Row]:
-    names = subject.class_names
-    for row, suggestion, probability in zip(found.rows, found.suggestions, found.label_probabilities, strict=True):
-        index = int(answers.indices[row])
+def _suspected(name: str, found: Sequence[Suspicion], answers: Answers, source: Source | None) -> Iterator[Row]:
+    for each in found:
+        index = int(answers.indices[each.row])
         key = str(index) if source is None else source.key(index)
-        yield name, key, names[int(answers.labels[row, 0])], names[suggestion], f"{probability:.6f}"
+        yield name, key, each.label, each.rather, f"{each.probability:.6f}"
 
 
 def _table(columns: Row, rows: Iterable[Row]) -> bytes:

@@ -1,12 +1,13 @@
 """The two ways to a report: of a run, and of a model on labelled images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 from imclass.reports.cross_validation import cross_validated
 from imclass.reports.making import PAGE, make_report
 from imclass.reports.subject import Computing, Subject, answers_to, open_run
-from imclass.training.evaluation import open_model_and_images
+from imclass.training.evaluation import ImageOptions, open_model_and_images
 
 
 def report_run(
@@ -46,20 +47,14 @@ def report_model(
     source: str | Path,
     output: str | Path,
     *,
-    stream: bool = False,
-    image_root: str | Path | None = None,
-    attribute_names: tuple[str, str] | None = None,
-    label_format: str = "multi-hot",
-    class_names: Sequence[str] | None = None,
-    image_shape: tuple[int, int, int] | None = None,
     device: str = "auto",
     threads: int = 0,
+    **options: Unpack[ImageOptions],
 ) -> Path:
     """Make the report of a model on labelled images that it was not trained on.
 
     Args:
-        model, source, stream, image_root, attribute_names, label_format, class_names, image_shape: as in
-            `evaluate_model`.
+        model, source, options: those of `open_model_and_images`.
         output: folder for `report.html` and a folder `report`, made when missing.
         device, threads: as in `report_run`.
 
@@ -70,16 +65,7 @@ def report_model(
         UserError: the model or the images cannot be opened, or do not fit each other.
     """
     computing = Computing.on(device, threads)
-    description, network, images = open_model_and_images(
-        model,
-        source,
-        stream=stream,
-        image_root=image_root,
-        attribute_names=attribute_names,
-        label_format=label_format,
-        class_names=class_names,
-        image_shape=image_shape,
-    )
+    description, network, images = open_model_and_images(model, source, **options)
     answers = answers_to(images, description, network, computing)
     subject = Subject(
         name=str(model),

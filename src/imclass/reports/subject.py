@@ -191,8 +191,6 @@ def _why_not_answered(train: Source, record: RunRecord, description: artifact.De
         return "The training images were streamed, so no label errors and duplicates were looked for in them."
     if len(train) * description.num_classes > MOST_TRAINING_ANSWERS:
         return "The training set is too large to look for label errors in it here."
-    if description.multi_label:
-        return "Label errors are looked for only where every image has one label."
     return None
 
 

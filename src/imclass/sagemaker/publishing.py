@@ -11,7 +11,8 @@ from imclass.sagemaker.layout import Layout
 log = logging.getLogger(__name__)
 
 MODEL = "model.tar.gz"
-REPORTS = ("metrics.jsonl", "bad_images.jsonl")
+REPORTS = ("metrics.jsonl", "bad_images.jsonl", "run.json", "validation.safetensors")
+"""What `imclass report` needs beside the model, and the list of unreadable images."""
 EVENTS = "tensorboard"
 
 
@@ -40,8 +41,7 @@ def publish_model(layout: Layout, *, recovers: bool = False) -> bool:
 
 
 def publish_reports(layout: Layout) -> None:
-    """Copy metrics, the list of unreadable images and TensorBoard's events, as far as they are there, to
-    /opt/ml/output/data."""
+    """Copy what tells of the run, as far as it is there, to /opt/ml/output/data."""
     layout.output_data.mkdir(parents=True, exist_ok=True)
     for name in REPORTS:
         if (layout.checkpoints / name).exists():

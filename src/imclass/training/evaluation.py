@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -255,42 +256,37 @@ class Report(BaseModel):
     bad_images: list[BadImage]
 
 
+class ImageOptions(TypedDict, total=False):
+    """How a model and labelled images are to be opened; what is left out is as in `open_model_and_images`."""
+
+    stream: bool
+    image_root: str | Path | None
+    attribute_names: tuple[str, str] | None
+    label_format: str
+    class_names: Sequence[str] | None
+    image_shape: tuple[int, int, int] | None
+
+
 def evaluate_model(
     model_path: str | Path,
     source_path: str | Path,
     *,
-    stream: bool = False,
-    image_root: str | Path | None = None,
-    attribute_names: tuple[str, str] | None = None,
-    label_format: str = "multi-hot",
     bad_image_limit: float = 0.01,
     device: str = "auto",
     threads: int = 0,
     batch_size: int = 64,
-    class_names: Sequence[str] | None = None,
-    image_shape: tuple[int, int, int] | None = None,
+    **options: Unpack[ImageOptions],
 ) -> Report:
     """Evaluate a model file on a labelled source; both may be addresses.
 
     Args:
-        stream: read `.rec` addresses while evaluating, rather than fetching them first.
-        class_names: names in the order of the class numbers, in place of the model's own, if it has any.
-        image_shape: (channels, height, width) of a model of MXNet that does not say it.
+        options: those of `open_model_and_images`.
 
     Raises:
         ArtifactError: the model cannot be opened.
         DataError: the source cannot be read, its labels do not fit the model, or too many images are unreadable.
     """
-    description, model, source = open_model_and_images(
-        model_path,
-        source_path,
-        stream=stream,
-        image_root=image_root,
-        attribute_names=attribute_names,
-        label_format=label_format,
-        class_names=class_names,
-        image_shape=image_shape,
-    )
+    description, model, source = open_model_and_images(model_path, source_path, **options)
     preprocessing = preprocessing_of(description)
     bad_images = BadImages(bad_image_limit)
     with join(device) as processes:
@@ -322,7 +318,18 @@ def open_model_and_images(
     class_names: Sequence[str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
 ) -> tuple[artifact.Description, ResNet, Source]:
-    """Open a model file and labelled images that fit it; arguments and errors are those of `evaluate_model`."""
+    """Open a model file and labelled images that fit it; both may be addresses.
+
+    Args:
+        stream: read `.rec` addresses as they are needed, rather than fetching them first.
+        image_root, attribute_names, label_format: those of `imclass.data.open_source`.
+        class_names: names in the order of the class numbers, in place of the model's own, if it has any.
+        image_shape: (channels, height, width) of a model of MXNet that does not say it.
+
+    Raises:
+        ArtifactError: the model cannot be opened.
+        DataError: the images cannot be read, or their labels do not fit the model.
+    """
     check_stream(stream, [source_path])
     model_file = local_path(model_path)
     description, model = artifact.load(model_file, image_shape=image_shape)

@@ -17,8 +17,10 @@ from imclass.data import (
     open_channels,
     open_pair,
     open_source,
+    parse_input_data_config,
     split,
 )
+from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.data.remote.addresses import is_remote
 from imclass.errors import DataError, UserError, listing
 
@@ -46,6 +48,45 @@ class DataRequest:
     attribute_names: tuple[str, str] | None
     label_format: str
     stream: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        source: "Place | None" = None,
+        validation: "Place | None" = None,
+        validation_split: float | None = None,
+        channels: "Mapping[str, Place] | None" = None,
+        content_types: Mapping[str, str] | None = None,
+        input_data_config: Mapping[str, Mapping[str, str]] | None = None,
+        pipe_deadline: float = DEADLINE_SECONDS,
+        image_root: str | Path | None = None,
+        validation_image_root: str | Path | None = None,
+        attribute_names: tuple[str, str] | None = None,
+        label_format: str = "multi-hot",
+        stream: bool = False,
+    ) -> "DataRequest":
+        """The arguments of `start.train` that are about data, as a request.
+
+        Raises:
+            UserError: they do not go together.
+        """
+        settings = parse_input_data_config(input_data_config or {})
+        types = {name: one.content_type for name, one in settings.items() if one.content_type is not None}
+        return cls(
+            source=_place(source),
+            validation=_place(validation),
+            validation_split=validation_split,
+            channels=dict(channels or {}),
+            content_types={**types, **(content_types or {})},
+            channel_settings=settings,
+            pipe_deadline=pipe_deadline,
+            image_root=image_root,
+            validation_image_root=validation_image_root,
+            attribute_names=attribute_names,
+            label_format=label_format,
+            stream=stream,
+        )
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
@@ -203,3 +244,8 @@ def _split(whole: Source, fraction: float | None, seed: int) -> Data:
     train, validation = split(whole, DEFAULT_VALIDATION_SPLIT if fraction is None else fraction, seed)
     log.info("%d images to train on, %d set aside for validation", len(train), len(validation))
     return Data(train, validation)
+
+
+def _place(place: "Place | None") -> "Place | None":
+    """An address stays text; a path becomes one, so that "" is no place."""
+    return Path(place) if isinstance(place, str) and "://" not in place else place

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imclass.data import PipeChannel, Source, parse_input_data_config
-from imclass.data.pipe import DEADLINE_SECONDS
+from imclass.data import PipeChannel, Source
 from imclass.data.remote.addresses import is_remote, parse_address
 from imclass.errors import DataError
 from imclass.hyperparameters import to_strings
@@ -78,14 +77,13 @@ class DataPlaces(BaseModel):
 
     def request(self) -> DataRequest:
         """What opens the data again."""
-        return DataRequest(
-            source=_path(self.source),
-            validation=_path(self.validation),
+        return DataRequest.of(
+            source=self.source,
+            validation=self.validation,
             validation_split=self.validation_split,
             channels={name: place for name, text in self.channels.items() if (place := _path(text)) is not None},
             content_types=self.content_types,
-            channel_settings=parse_input_data_config(self.input_data_config),
-            pipe_deadline=DEADLINE_SECONDS,
+            input_data_config=self.input_data_config,
             image_root=_path(self.image_root),
             validation_image_root=_path(self.validation_image_root),
             attribute_names=self.attribute_names,

@@ -7,22 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from imclass import artifact, models
-from imclass.data import PipeChannel, check_labels, check_width, find_model, local_path, parse_input_data_config
+from imclass import artifact
+from imclass.data import PipeChannel, check_labels, check_width, local_path
 from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import thread_count
 from imclass.pending_file import remove_left_over
-from imclass.training.checkpoint import LAST, saved_settings
+from imclass.training.beginning import (
+    Beginning,
+    Wishes,
+    family_of,
+    look_at_beginning,
+    model_of,
+    read_wishes,
+    resumed_settings,
+)
 from imclass.training.console import console
 from imclass.training.job import Job, Run
-from imclass.training.labels import (
-    check_names_suffice,
-    count_classes,
-    known_class_names,
-    with_class_count,
-)
+from imclass.training.labels import check_names_suffice, count_classes
 from imclass.training.opening import Data, DataRequest, open_data
 from imclass.training.piping import check_pipe_settings, seat
 from imclass.training.preparation import fingerprint
@@ -109,15 +112,13 @@ def train(
     Raises:
         UserError: anything that the caller can put right; internal faults raise other exceptions.
     """
-    channel_settings = parse_input_data_config(input_data_config or {})
-    types = {name: one.content_type for name, one in channel_settings.items() if one.content_type is not None}
-    request = DataRequest(
-        source=_place(source),
-        validation=_place(validation),
+    request = DataRequest.of(
+        source=source,
+        validation=validation,
         validation_split=validation_split,
-        channels=dict(channels or {}),
-        content_types={**types, **(content_types or {})},
-        channel_settings=channel_settings,
+        channels=channels,
+        content_types=content_types,
+        input_data_config=input_data_config,
         pipe_deadline=pipe_deadline,
         image_root=image_root,
         validation_image_root=validation_image_root,
@@ -129,10 +130,7 @@ def train(
     if str(output) == "":
         raise UserError("the name of the output folder is empty", where="output")
     output = Path(output)
-    values = with_class_count(hyperparameters or {}, class_names)
-    given = with_recipe(values, "sagemaker" if channels else "modern")
-    goes_on = "model" in request.channels or model is not None
-    typed = parse(given, fine_tuning=bool(goes_on or pretrained))  # all that is wrong, before data is read
+    wishes = read_wishes(hyperparameters or {}, class_names, request, model, pretrained)
     places = DataPlaces.of(request, input_data_config or {}, model, pretrained)
     opened = open_trackers(trackers) if is_first() else {}
     tracking = Tracking(opened, output, group=track_group, keeps_model=track_model, resumes=resume)
@@ -145,46 +143,10 @@ def train(
         join(device) as processes,
         ExitStack() as stack,
     ):
-        initial_model = model_of(request) or model
-        # The model's own shape counts where it says one; models of MXNet may not.
-        shape = typed.image_shape if "image_shape" in given or typed.recipe == "sagemaker" else None
-        old = artifact.read_description(initial_model, image_shape=shape) if initial_model else None
-        known = known_class_names(class_names, typed.num_classes, old, initial_model)
-        check_family(typed, old, pretrained)
+        beginning = look_at_beginning(wishes, model_of(request) or model, pretrained)
         prepare_output(output, resume, processes)
-        resumes = resume and processes.any((output / LAST).exists())
-        if resumes:
-            # What was settled when the run began still holds, except for what is typed otherwise now.
-            typed = parse({**saved_settings(output, processes), **_set(values)}, fine_tuning=True)
-        if request.pipes:
-            check_pipe_settings(typed, trains_on_pipe="train" in request.pipes)
-        data = open_data(request, class_names=known, num_classes=typed.num_classes, seed=typed.seed)
-        if class_names is not None:
-            check_names_suffice(class_names, *data.sources)
-        seat(data.parts, processes, stack)
-        settings, weights = typed, None
-        if not resumes:
-            settings, weights = settle(
-                given,
-                data.train,
-                chooses=not channels and typed.recipe == "modern",
-                initial_model=old,
-                pretrained=pretrained,
-                processes=processes,
-            )
-        settings = settle_precision(fill_in(settings, data, weights, old), processes)
-        job = Job(
-            train=data.train,
-            validation=data.validation,
-            settings=settings,
-            network=settings.network,
-            class_names=class_names_of(data, known, settings),
-            output=output,
-            pretrained=weights,
-            initial_model=None if resumes else initial_model,
-            resume=resume,
-            threads=threads or max(1, most_threads // processes.local_world_size),
-        )
+        share = threads or max(1, most_threads // processes.local_world_size)
+        job = make_job(wishes, request, beginning, output, processes, stack, resume=resume, threads=share)
         agree(job, processes)
         if processes.is_main:
             write_record(output, record_of(job, places, processes))
@@ -195,15 +157,77 @@ def train(
         return result
 
 
-def with_recipe(hyperparameters: Mapping[str, object], usual: str) -> dict[str, object]:
-    """The given values, with the recipe that they ask for or the usual one."""
-    given = _set(hyperparameters)
-    return {"recipe": usual, **given}
+def make_job(
+    wishes: Wishes,
+    request: DataRequest,
+    beginning: Beginning,
+    output: Path,
+    processes: Processes,
+    stack: ExitStack,
+    *,
+    resume: bool,
+    threads: int,
+) -> Job:
+    """Open the images, and settle everything that was left open with what they tell.
+
+    Args:
+        request: with all data at hand.
+        stack: releases the process's seat at a pipe.
+        resume: go on with the run in `output`, if there is one.
+        threads: decoding threads of this process.
+
+    Raises:
+        UserError: the data cannot be read, or does not go with what was typed.
+    """
+    resumed = resumed_settings(wishes, output, processes) if resume else None
+    typed = resumed or wishes.settings
+    data = open_request(request, wishes, beginning, typed)
+    seat(data.parts, processes, stack)
+    settings, weights = (typed, None) if resumed else choose_settings(wishes, data, beginning, processes)
+    settings = settle_precision(fill_in(settings, data, weights, beginning.description), processes)
+    return Job(
+        train=data.train,
+        validation=data.validation,
+        settings=settings,
+        network=settings.network,
+        class_names=class_names_of(data, beginning.class_names, settings),
+        output=output,
+        pretrained=weights,
+        initial_model=None if resumed else beginning.model,
+        resume=resume,
+        threads=threads,
+    )
 
 
-def _set(hyperparameters: Mapping[str, object]) -> dict[str, object]:
-    """None counts as not given."""
-    return {name: value for name, value in hyperparameters.items() if value is not None}
+def open_request(request: DataRequest, wishes: Wishes, beginning: Beginning, settings: Hyperparameters) -> Data:
+    """Open the images of a run.
+
+    Args:
+        settings: as far as they are known.
+
+    Raises:
+        UserError: the data cannot be read, or does not go with what was typed.
+    """
+    if request.pipes:
+        check_pipe_settings(settings, trains_on_pipe="train" in request.pipes)
+    data = open_data(request, class_names=beginning.class_names, num_classes=settings.num_classes, seed=settings.seed)
+    if wishes.class_names is not None:
+        check_names_suffice(wishes.class_names, *data.sources)
+    return data
+
+
+def choose_settings(
+    wishes: Wishes, data: Data, beginning: Beginning, processes: Processes
+) -> tuple[Hyperparameters, Path | None]:
+    """All hyperparameters of a run that begins, and the file of pretrained weights to start from, if any."""
+    return settle(
+        wishes.given,
+        data.train,
+        chooses=wishes.chooses,
+        initial_model=beginning.description,
+        pretrained=beginning.pretrained,
+        processes=processes,
+    )
 
 
 def prepare_output(output: Path, resume: bool, processes: Processes) -> None:
@@ -250,7 +274,7 @@ def fill_in(
             "num_training_samples is %d, but the training set has %d samples; an epoch is %d samples long",
             settings.num_training_samples, len(data.train), settings.num_training_samples,
         )  # fmt: skip
-    settings = settings.model_copy(update={"network": _family(settings, weights, initial_model)})
+    settings = settings.model_copy(update={"network": family_of(settings, weights, initial_model)})
     return parse(to_strings(settings), fine_tuning=bool(weights or initial_model))
 
 
@@ -288,43 +312,6 @@ def agree(job: Job, processes: Processes) -> None:
             f"the processes of this run do not agree, in the order of their ranks:\n{listing(different)}",
             fix="Start all of them with the same command and the same data.",
         )
-
-
-def check_family(settings: Hyperparameters, initial_model: artifact.Description | None, weights: Path | None) -> None:
-    """Refuse, before data is read, a start from which no file of MXNet can come.
-
-    Raises:
-        UserError: the model or the weights to start from are not of the original's family.
-    """
-    if settings.artifact_format == "imclass":
-        return
-    family = _family(settings, weights, initial_model)
-    if family != artifact.MXNET_NETWORK:
-        raise UserError(
-            f"artifact_format={settings.artifact_format} needs a {artifact.MXNET_NETWORK}, the original's network, "
-            f"and the run would start from a {family}",
-            where=None if weights is None else str(weights),
-            fix="Start from another model, from random weights, or leave artifact_format out.",
-        )
-
-
-def _family(settings: Hyperparameters, weights: Path | None, initial_model: artifact.Description | None) -> str:
-    if settings.network != "auto":
-        return settings.network
-    if weights:
-        return models.family_of(weights)
-    return "resnet_v2" if initial_model is None else initial_model.network
-
-
-def model_of(request: DataRequest) -> Path | None:
-    """The model in the channel of that name, if there is one."""
-    place = request.channels.get("model")
-    return find_model(place) if isinstance(place, Path) else None
-
-
-def _place(place: str | Path | None) -> str | Path | None:
-    """An address stays text; a path becomes one, so that "" is no place."""
-    return place if place is None or "://" in str(place) else Path(place)
 
 
 def _path(path: str | Path | None) -> Path | None:

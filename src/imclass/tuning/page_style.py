@@ -19,17 +19,17 @@ h2 { font-size: 1.3rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top: 
 .card b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 figure { margin: 0; }
 svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--quiet); font-size: 11px; text-anchor: middle; }
-svg .side { text-anchor: end; }
-svg .name { fill: var(--text); font-size: 12px; }
+svg text { fill: var(--quiet); font-size: 11px; }
+svg .label { fill: var(--text); font-size: 12px; }
 .grid { stroke: var(--line); stroke-width: 1; fill: none; }
-polyline { fill: none; stroke: var(--bar); stroke-width: 1.5; stroke-opacity: .55; }
-polyline.stopped { stroke-dasharray: 5 3; }
-polyline.leader { stroke: var(--best); stroke-width: 2.5; stroke-opacity: 1; }
+.axis { stroke: var(--quiet); fill: none; }
+.line { fill: none; stroke: var(--bar); stroke-width: 1.5; stroke-opacity: .55; }
+.line.stopped { stroke-dasharray: 5 3; }
+.line.leader { stroke: var(--best); stroke-width: 2.5; stroke-opacity: 1; }
 circle { fill: var(--bar); fill-opacity: .75; }
 circle.stopped { fill: var(--page); stroke: var(--bar); stroke-width: 1.5; }
 circle.best { fill: var(--best); fill-opacity: 1; }
-polyline:hover, circle:hover { stroke: var(--text); stroke-opacity: 1; }
+.line:hover, circle:hover { stroke: var(--text); stroke-opacity: 1; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }

@@ -71,7 +71,8 @@ def parse_ranges(values: Any, where: str | None = None) -> tuple[Range, ...]:
             try:
                 ranges.append(read(entry))
             except ValueError as error:
-                problems.append(f"{member}, entry {number}: {error}")
+                name = f", {entry['Name']}" if "Name" in entry else ""
+                problems.append(f"{member}, entry {number}{name}: {error}")
     problems += range_problems(ranges)
     if not ranges and not problems:
         problems.append("there is not one range")

@@ -1,10 +1,12 @@
 """Drawings of a search, as SVG for a page: colours come from its style, and every point says its values on hovering."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from imclass.tuning.axes import ChoiceAxis, NumberAxis, axis_around, axis_of, axis_of_counts, place_on
+from imclass.drawing.axes import Axis, axis_around, axis_of_counts
+from imclass.drawing.frame import Frame, path_of
+from imclass.tuning.axes import axis_of, place_on
 from imclass.tuning.objective import Objective
 from imclass.tuning.ranges import Range
 from imclass.tuning.trials import Trial
@@ -12,52 +14,30 @@ from imclass.tuning.words import shown
 
 WIDE, NARROW = 500, 340
 HEIGHT = 260
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 12, 42
-
-Axis = NumberAxis | ChoiceAxis
+RIGHT = 24  # so that the last label is not cut off
 
 
 class Plot:
     """A frame with two axes, and what is drawn in it."""
 
     def __init__(self, title: str, x: Axis, y: Axis, x_name: str, y_name: str, width: int = WIDE) -> None:
-        self._x, self._y, self._width = x, y, width
+        self._frame = Frame(x, y, width, HEIGHT, right=RIGHT)
         self._parts = [
             f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">',
-            *self._frame(),
-            f'<text class="name" x="{(LEFT + width - RIGHT) / 2:g}" y="{HEIGHT - 6}">{escape(x_name)}</text>',
-            f'<text class="name" transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2:g}) rotate(-90)">'
-            f"{escape(y_name)}</text>",
+            *self._frame.grid(x_name, y_name),
         ]
-
-    def _frame(self) -> Iterable[str]:
-        bottom, right = HEIGHT - BOTTOM, self._width - RIGHT
-        for tick in self._x.ticks():
-            x = self.x(tick.share)
-            yield f'<path class="grid" d="M{x:.1f} {TOP}V{bottom}"/>'
-            yield f'<text class="tick" x="{x:.1f}" y="{bottom + 15}">{escape(tick.label)}</text>'
-        for tick in self._y.ticks():
-            y = self.y(tick.share)
-            yield f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>'
-            yield f'<text class="tick side" x="{LEFT - 5}" y="{y + 4:.1f}">{escape(tick.label)}</text>'
-
-    def x(self, share: float) -> float:
-        return LEFT + share * (self._width - LEFT - RIGHT)
-
-    def y(self, share: float) -> float:
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
     def point(self, x_share: float, y_share: float, kind: str, words: str) -> None:
         """A dot; shares are places on the axes."""
+        x, y = self._frame.across(x_share), self._frame.up(y_share)
         self._parts.append(
-            f'<circle class="{kind}" cx="{self.x(x_share):.1f}" cy="{self.y(y_share):.1f}" r="4.5">'
-            f"<title>{escape(words)}</title></circle>"
+            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{escape(words)}</title></circle>'
         )
 
     def line(self, shares: Sequence[tuple[float, float]], kind: str, words: str) -> None:
         """Straight lines from place to place."""
-        points = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in shares)
-        self._parts.append(f'<polyline class="{kind}" points="{points}"><title>{escape(words)}</title></polyline>')
+        path = path_of([(self._frame.across(x), self._frame.up(y)) for x, y in shares])
+        self._parts.append(f'<path class="line {kind}" d="{path}"><title>{escape(words)}</title></path>')
 
     def __str__(self) -> str:
         return "".join([*self._parts, "</svg>"])

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from imclass.data.names import nearest
 from imclass.hyperparameters import FIELDS
 from imclass.hyperparameters.coerce import BadValueError, coerce
 from imclass.hyperparameters.fields import TUNING_OBJECTIVE
 
-Scale = Literal["Linear", "Logarithmic", "ReverseLogarithmic"]
 Scaling = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
+Scale = Literal["Linear", "Logarithmic", "ReverseLogarithmic"]
 SCALINGS: tuple[Scaling, ...] = ("Auto", "Linear", "Logarithmic", "ReverseLogarithmic")
 
 MOST_RANGES = 30
@@ -113,7 +114,7 @@ def range_problems(ranges: Sequence[Range]) -> list[str]:
 def _problems_of(one: Range) -> Iterable[str]:
     facts = FIELDS.get(one.name)
     if facts is None:
-        yield "is not the name of a hyperparameter"
+        yield f"is not the name of a hyperparameter{nearest(one.name, FIELDS)}"
     elif one.name in NOT_TUNABLE:
         yield "describes the data and cannot be searched"
     elif isinstance(one, CategoricalRange):

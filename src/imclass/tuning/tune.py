@@ -74,10 +74,12 @@ def tune(
         UserError: the search cannot be done, the folder holds another one or is in use, or trials keep failing.
     """
     search.check()
-    check_fixed(search, hyperparameters)
+    check_not_searched(search, hyperparameters)
+    fixed = with_recipe(hyperparameters, options)
+    parse(fixed)  # all that is wrong, before anything is written
     with study_folder(output, resume=resume):
         study = StudyFile(output / STUDY, search, {**options, "hyperparameters": dict(hyperparameters)})
-        with Tuning(search, options, hyperparameters, output, study) as tuning:
+        with Tuning(search, options, fixed, output, study) as tuning:
             tuning.run(places)
         trials = study.trials
     best = best_trial(trials, search.objective)
@@ -86,11 +88,11 @@ def tune(
     return Tuned(output, trials, best, output / MODEL)
 
 
-def check_fixed(search: Search, hyperparameters: Mapping[str, object]) -> None:
-    """Check the hyperparameters that are not searched.
+def check_not_searched(search: Search, hyperparameters: Mapping[str, object]) -> None:
+    """Check that what is given is not searched as well.
 
     Raises:
-        UserError: something is wrong with them, or one of them is searched too.
+        UserError: names all that is.
     """
     both = sorted(one.name for one in search.ranges if one.name in hyperparameters)
     if both:
@@ -98,12 +100,11 @@ def check_fixed(search: Search, hyperparameters: Mapping[str, object]) -> None:
             f"given a value, and searched as well: {', '.join(both)}",
             fix="Leave out the value, or give ranges without them: --ranges FILE.",
         )
-    parse(with_recipe(hyperparameters))
 
 
-def with_recipe(hyperparameters: Mapping[str, object]) -> dict[str, object]:
-    """The hyperparameters with the recipe that completes them, as `imclass train SOURCE` does."""
-    return {"recipe": "modern", **hyperparameters}
+def with_recipe(hyperparameters: Mapping[str, object], options: Mapping[str, Any]) -> dict[str, object]:
+    """The hyperparameters with the recipe that completes them, as `imclass train` does."""
+    return {"recipe": "sagemaker" if options.get("channels") else "modern", **hyperparameters}
 
 
 @contextmanager
@@ -190,7 +191,7 @@ class Tuning:
 
     def _start(self, trial: Trial, place: Place) -> None:
         folder = self._folder(trial)
-        values = {**with_recipe(self._hyperparameters), **trial.values}
+        values = {**self._hyperparameters, **trial.values}
         values[TUNING_OBJECTIVE] = self._search.objective.metric  # training reports NaN instead of failing on it
         folder.write_order(Order({**self._options, "hyperparameters": values}, place.cores))
         self._running.append(Running.start(trial, folder, place))
@@ -226,7 +227,7 @@ class Tuning:
                 shutil.copyfileobj(source, target.stream)
             self._kept = best.number
         facts = [self._study.facts(each.number) for each in trials]
-        write_results(self._output, self._search, trials, facts, with_recipe(self._hyperparameters))
+        write_results(self._output, self._search, trials, facts, self._hyperparameters)
 
     def _tell(self, trial: Trial, seconds: float, reason: str) -> None:
         best = best_trial(self._study.trials, self._search.objective)

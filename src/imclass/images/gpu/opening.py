@@ -58,6 +58,12 @@ def open_hardware(
     Raises:
         UserError: `hardware` was asked for, and it cannot be had.
     """
+    if choice == "hardware" and decoder is None and device.type != "cuda":
+        raise UserError(
+            f"decoder=hardware is for a GPU, and this runs on the {device.type.upper()}",
+            where="decoder",
+            fix="Choose decoder=auto, which takes what there is, or decoder=cpu.",
+        )
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     helpers = threads if choice == "auto" else 0
     try:

@@ -9,6 +9,9 @@ Artificial Intelligence Research 70, 2021), with pruning by noise rate:
    share of that label's images that belong to another class, also of the images in which no class is confidently there.
 3. So many images of the label are suspected, those in which the other class leads the label's by most.
 
+Where an image may have several labels, each class is a question of its own, is it there or not, as in A. Thyagarajan
+and others, "Identifying Incorrect Annotations in Multi-Label Classification Data" (2022).
+
 The method asks for probabilities of a network that did not see the label: of held-out images, or from cross-validation.
 """
 
@@ -32,6 +35,26 @@ class Suspects:
 
     rows: NDArray[np.int64]
     suggestions: NDArray[np.int64]
+    label_probabilities: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class DoubtedDecisions:
+    """Labels of images with several of them that are probably wrong, the least probable first.
+
+    Attributes:
+        rows: (M,) int64 places among the images looked at; an image may come with several classes.
+        classes: (M,) int64, those in question.
+        are_labelled: (M,) bool, whether the class is among the labels.
+        label_probabilities: (M,) float64, that the class is there if it is among the labels, else that it is not.
+    """
+
+    rows: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    are_labelled: NDArray[np.bool_]
     label_probabilities: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -84,3 +107,23 @@ def suspects(judged: Judged) -> Suspects:
     # the network is sure and wrong (bench/label_errors.py has both orders).
     order = np.argsort(judged.label_probability[rows], kind="stable")
     return Suspects(rows[order], judged.answers[rows][order], judged.label_probability[rows][order])
+
+
+def doubted_decisions(probabilities: NDArray[np.float64], labels: NDArray[np.float32]) -> DoubtedDecisions:
+    """Find labels that are probably wrong among images that may have several, class by class.
+
+    Args:
+        probabilities: (N, K), each from 0 to 1.
+        labels: (N, K) of 0 and 1.
+    """
+    there = labels > 0.5
+    found = [
+        suspects(Judged(np.stack([1 - chances, chances], axis=1), is_labelled.astype(np.int64)))
+        for chances, is_labelled in zip(probabilities.T, there.T, strict=True)
+    ]
+    rows = np.concatenate([each.rows for each in found])
+    classes = np.repeat(np.arange(len(found)), [len(each) for each in found])
+    label_probabilities = np.concatenate([each.label_probabilities for each in found])
+    order = np.argsort(label_probabilities, kind="stable")
+    rows, classes = rows[order], classes[order]
+    return DoubtedDecisions(rows, classes, there[rows, classes], label_probabilities[order])

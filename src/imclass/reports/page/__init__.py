@@ -13,8 +13,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from imclass.reports.drawing.charts import percent
-from imclass.reports.drawing.svg import legend, svg
+from imclass.drawing.charts import percent
+from imclass.drawing.svg import legend, svg
 
 
 def render(name: str, content: Mapping[str, object]) -> str:

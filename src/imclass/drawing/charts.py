@@ -1,6 +1,5 @@
 """What a chart shows, without saying how it is drawn."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -77,13 +76,3 @@ class Chart:
 def percent(value: float) -> str:
     """A share in words: 0.8765 is 87.65%."""
     return f"{100 * value:.4g}%"
-
-
-def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> list[float]:
-    """Round numbers in an interval, 1, 2 or 5 times a power of ten apart; only whole ones if they have to be."""
-    rough = max((high - low) / most, 1.0 if whole else 0.0)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]

@@ -7,30 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from imclass.reports.drawing.charts import Chart, Series, percent, ticks
-from imclass.reports.drawing.png import matrix_png, png
-from imclass.reports.drawing.svg import MOST_POINTS, legend, svg
+from imclass.drawing.charts import Chart, Series, percent
+from imclass.drawing.frame import MOST_POINTS
+from imclass.drawing.png import matrix_png, png
+from imclass.drawing.svg import legend, svg
 
 CHART = Chart(
     "loss", "Loss <1>", "epoch", "loss", [Series("a", (1, 2, 3), (0.5, np.nan, 0.25)), Series("b", (1, 2), (1, 2))]
 )
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [
-        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (1, 4, [1, 1.5, 2, 2.5, 3, 3.5, 4]),
-        (0.0003, 0.0011, [0.0004, 0.0006, 0.0008, 0.001]),
-        (-3, 20, [0, 5, 10, 15, 20]),
-    ],
-)
-def test_ticks_are_round(low: float, high: float, wanted: list[float]) -> None:
-    assert ticks(low, high) == pytest.approx(wanted)
-
-
-def test_ticks_of_counts_are_whole() -> None:
-    assert ticks(1, 3, 8, whole=True) == [1, 2, 3]
 
 
 def test_axes_have_a_length_whatever_there_is_to_show() -> None:

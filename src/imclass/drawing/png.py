@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from imclass.reports.drawing.charts import Chart
+from imclass.drawing.charts import Chart
 
 COLOURS = ("#1f6fb4", "#c2571a", "#2f8f4e", "#7b52ab", "#b03060", "#8a6d1c", "#2a8c94", "#6b7280")
 """The same as in the style sheet of the page."""
