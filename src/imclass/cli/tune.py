@@ -198,7 +198,7 @@ def command(
         raise typer.BadParameter("--device is auto, cpu or cuda; CUDA_VISIBLE_DEVICES chooses among the GPUs")
     channels = channel_arguments(source, channel, content_type)
     fixed = gather(hyperparameter_file, assignments or [], hyperparameters)
-    options = {
+    options: dict[str, object] = {
         "source": _absolute(source),
         "validation": _absolute(validation),
         "validation_split": validation_split,
