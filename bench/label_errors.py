@@ -3,11 +3,11 @@
     python -m bench.label_errors DATA [--images 8000] [--share 0.03] [--folds 3] [--epochs 12] [--keep DIR]
 
 DATA holds cifar10-train.rec and cifar10-val.rec. Of the first IMAGES training images, SHARE get another label, drawn
-evenly from the nine others. A network is trained on them; the list comes from its own answers (in sample), and from
-cross-validation with FOLDS folds, in which no network answers an image that it was trained on. Beside confident
-learning stand its list ordered by margin, the images whose label is least probable, as many as it lists, and cleanlab's
-`find_label_issues`, where cleanlab can be imported. The calibration error of the network is printed too, before and
-after temperature scaling, on halves of the validation images.
+evenly from the nine others. A network is trained on them; the list comes from its own answers (in sample), from
+cross-validation with FOLDS folds, in which no network answers an image that it was trained on, and from both together,
+as `imclass report --folds` has it. Beside the report's list stand the same list ordered by margin, pruning by noise
+rate, and cleanlab's `find_label_issues`, where cleanlab can be imported. The calibration error of the network is printed
+too, before and after temperature scaling, on halves of the validation images.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from bench.machine import describe, in_words
 from imclass.calibration import probabilities_of
 from imclass.data import RecordWriter, Source, Subset, open_source, pack_image
 from imclass.hyperparameters import parse
-from imclass.reports.cross_validation import cross_validated_answers
+from imclass.reports.cross_validation import averaged, cross_validated_answers
 from imclass.reports.findings import Calibration, find
 from imclass.reports.making import make_report
 from imclass.reports.numbers.judged import Judged
-from imclass.reports.numbers.label_errors import suspects
+from imclass.reports.numbers.label_errors import estimated_errors, suspects
 from imclass.reports.subject import Computing, Subject, open_run
 from imclass.training import Run, train
 from imclass.training.answers import Answers, write_answers
@@ -62,6 +62,7 @@ def main() -> None:
             if arguments.keep:
                 write_answers(folder / "cross_validated.safetensors", answers, epoch=0)
             results[f"{arguments.folds} folds"] = scores(answers, is_swapped)
+            results["together"] = scores(averaged(subject.train_answers, answers), is_swapped)
     accuracy = run.best["validation_accuracy"]
     print(f"{len(is_swapped):,} images, {is_swapped.sum()} labels swapped, {accuracy:.2%} validation accuracy")
     tell(results, calibration)
@@ -153,9 +154,9 @@ def scores(answers: Answers, is_swapped: NDArray[np.bool_]) -> Mapping[str, Scor
     listed = suspects(judged).rows
     margins = judged.label_probability[listed] - judged.confidence[listed]
     methods = {
-        "confident learning": listed,
+        "report": listed,
         "ordered by margin": listed[np.argsort(margins, kind="stable")],
-        "least probable label": np.argsort(judged.label_probability, kind="stable")[: len(listed)],
+        "pruned by noise rate": pruned_by_noise_rate(judged),
     }
     try:
         from cleanlab.filter import find_label_issues
@@ -165,6 +166,21 @@ def scores(answers: Answers, is_swapped: NDArray[np.bool_]) -> Mapping[str, Scor
         ranked = find_label_issues(judged.labels, judged.probabilities, return_indices_ranked_by="self_confidence")
         methods["cleanlab"] = np.asarray(ranked, np.int64)
     return {name: score(rows, is_wrong) for name, rows in methods.items()}
+
+
+def pruned_by_noise_rate(judged: Judged) -> NDArray[np.int64]:
+    """(M,) the images that the paper's pruning suspects, those with the least probable label first.
+
+    Of each label and other class it takes the estimated number of images, those in which the other class leads by most.
+    """
+    chosen = np.zeros(len(judged.labels), np.bool_)
+    estimated = estimated_errors(judged)
+    for label, other in np.argwhere(estimated):
+        rows = np.flatnonzero(judged.labels == label)
+        leads = judged.probabilities[rows, other] - judged.probabilities[rows, label]
+        chosen[rows[np.argsort(-leads, kind="stable")[: estimated[label, other]]]] = True
+    rows = np.flatnonzero(chosen & ~judged.is_right)
+    return rows[np.argsort(judged.label_probability[rows], kind="stable")]
 
 
 def score(rows: NDArray[np.int64], is_wrong: NDArray[np.bool_]) -> Scores:

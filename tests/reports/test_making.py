@@ -17,7 +17,7 @@ import torch
 
 from imclass import artifact
 from imclass.reports import report_model, report_run
-from imclass.reports.cross_validation import assign_folds, cross_validated
+from imclass.reports.cross_validation import assign_folds, averaged, cross_validated
 from imclass.reports.findings import find
 from imclass.reports.making import make_report
 from imclass.reports.subject import Computing, Subject, open_run
@@ -230,12 +230,26 @@ def test_a_page_of_257_classes_and_30000_images_is_small(save_model: SaveModel, 
 
 
 def test_cross_validation_judges_every_image_by_another_network(finished_run: Path) -> None:
-    subject = cross_validated(open_run(finished_run, CPU), 2)
+    alone = open_run(finished_run, CPU)
+    subject = cross_validated(alone, 2)
     assert subject.folds == 2
+    assert alone.train_answers is not None
     assert subject.train_answers is not None
     assert subject.train is not None
     assert subject.train_answers.indices.tolist() == list(range(36))
     assert np.array_equal(subject.train_answers.labels, subject.train.labels)
+    others = 2 * subject.train_answers.logits - alone.train_answers.logits  # the networks of the folds by themselves
+    assert np.isfinite(others).all()
+    assert not np.allclose(others, alone.train_answers.logits, atol=1e-3)
+
+
+def test_two_networks_answer_as_one_with_the_mean_of_their_logits() -> None:
+    indices, labels = np.arange(2), np.zeros((2, 1), np.float32)
+    own = Answers(indices, np.array([[1, 2], [3, 4]], np.float32), labels)
+    others = Answers(indices, np.array([[3, 0], [3, -4]], np.float32), labels)
+    assert averaged(own, others).logits.tolist() == [[2, 1], [3, 0]]
+    with pytest.raises(AssertionError):
+        averaged(own, Answers(indices + 1, others.logits, labels))
 
 
 def test_folds_are_even_in_every_class() -> None:

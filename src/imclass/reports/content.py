@@ -63,15 +63,15 @@ def content_of(subject: Subject, findings: Findings, galleries: Galleries) -> di
 
 _IN_SAMPLE = (
     "The network was trained on these images with these labels, so it may have learnt wrong ones by heart: what is "
-    "listed is worth a look, and more may be wrong. imclass report RUN --folds 4 judges each image by a network that "
-    "has not seen it."
+    "listed is worth a look, and more may be wrong. imclass report RUN --folds 4 lets a network that has not seen "
+    "an image judge it too."
 )
 
 
 def _cross_validated(folds: int) -> str:
     return (
         f"Cross-validated: {folds} networks were trained, and each image was judged by the one that was not trained on "
-        "it, as the method asks."
+        "it, as the method asks, together with the run's own, which is better at what an image shows."
     )
 
 

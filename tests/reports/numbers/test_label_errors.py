@@ -35,10 +35,23 @@ def test_images_that_are_sure_of_nothing_count_in_proportion() -> None:
     assert estimated_errors(unsure).tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 0]]
 
 
-def test_what_another_class_leads_by_most_is_suspected() -> None:
+def test_the_least_probable_labels_are_suspected() -> None:
     found = suspects(JUDGED)
     assert (found.rows.tolist(), found.suggestions.tolist(), len(found)) == ([2], [1], 1)
     assert found.label_probabilities.tolist() == pytest.approx([0.1])
+
+
+def test_the_estimated_number_is_listed_whatever_class_the_doubted_labels_have() -> None:
+    """One error is estimated, of label 0. The least probable label is one of class 1, whose answer is not confident."""
+    judged = Judged(
+        np.array(
+            [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0], [0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.5, 0.1, 0.4]]
+        ),
+        np.array([0, 0, 0, 1, 1, 1]),
+    )
+    assert estimated_errors(judged).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    found = suspects(judged)
+    assert (found.rows.tolist(), found.suggestions.tolist()) == ([5], [0])
 
 
 def test_swapped_labels_are_found_and_the_worst_come_first() -> None:
