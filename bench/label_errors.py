@@ -6,7 +6,7 @@ DATA holds cifar10-train.rec and cifar10-val.rec. Of the first IMAGES training i
 evenly from the nine others. A network is trained on them; the list comes from its own answers (in sample), from
 cross-validation with FOLDS folds, in which no network answers an image that it was trained on, and from both together,
 as `imclass report --folds` has it. Beside the report's list stand the same list ordered by margin, pruning by noise
-rate, and cleanlab's `find_label_issues`, where cleanlab can be imported. The calibration error of the network is printed
+rate, and cleanlab's `find_label_issues`, where cleanlab can be imported. The network's calibration error is printed
 too, before and after temperature scaling, on halves of the validation images.
 """
 
