@@ -26,6 +26,14 @@ def test_ticks_are_round_and_within_the_axis() -> None:
         assert all(-1e-9 <= tick.share <= 1 + 1e-9 for tick in axis.ticks())
 
 
+def test_labels_that_would_be_rounded_to_the_same_are_not_rounded() -> None:
+    def words(value: float) -> str:
+        return f"{value:.3g}"
+
+    assert labels(NumberAxis(1.216, 1.243, words=words, most_ticks=5)) == ["1.22", "1.23", "1.24"]
+    assert labels(NumberAxis(1.216, 1.243, words=words)) == ["1.22", "1.225", "1.23", "1.235", "1.24"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "wanted"),
     [

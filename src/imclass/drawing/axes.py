@@ -56,7 +56,10 @@ class NumberAxis:
     def ticks(self) -> list[Tick]:
         """Round values within the axis."""
         values = {"Linear": self._linear, "Logarithmic": self._powers, "ReverseLogarithmic": self._nines}[self.scale]()
-        return [Tick(self.share(value), self.words(value)) for value in values]
+        labels = [self.words(value) for value in values]
+        if len(set(labels)) < len(labels):  # rounded to the same
+            labels = [short_number(value) for value in values]
+        return [Tick(self.share(value), label) for value, label in zip(values, labels, strict=True)]
 
     def _linear(self) -> list[float]:
         return round_numbers(self.low, self.high, self.most_ticks, whole=self.counts)

@@ -10,9 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from imclass.drawing.charts import Chart
-
-COLOURS = ("#1f6fb4", "#c2571a", "#2f8f4e", "#7b52ab", "#b03060", "#8a6d1c", "#2a8c94", "#6b7280")
-"""The same as in the style sheet of the page."""
+from imclass.drawing.colours import ON_LIGHT
 
 DOTS_PER_INCH = 144
 NAMED_CLASSES = 40
@@ -24,7 +22,7 @@ def png(chart: Chart) -> bytes:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     for number, each in enumerate(chart.series):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = ON_LIGHT[number % len(ON_LIGHT)]
         if each.kind == "bars":
             axes.bar(each.x, each.y, each.width, color=colour, alpha=0.75, edgecolor="white", label=each.name)
         elif each.kind == "dashes":

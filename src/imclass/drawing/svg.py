@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from imclass.drawing.axes import NumberAxis
 from imclass.drawing.charts import Chart, Series
+from imclass.drawing.colours import ON_LIGHT
 from imclass.drawing.frame import MOST_DOTS, Frame, path_of, thinned
 
 WIDTH, HEIGHT = 560, 300
-COLOURS = 8
-"""That the style sheet has; the ninth series has the first again."""
+COLOURS = len(ON_LIGHT)
 
 
 def svg(chart: Chart) -> Markup:

@@ -28,7 +28,7 @@ from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.gpu.decoder import HardwareDecoder
 from imclass.images.gpu.feed import DeviceBatch, Hardware, HardwareFeed
-from imclass.images.gpu.opening import DecoderChoice, open_hardware, wants_hardware
+from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardware, wants_hardware
 from imclass.images.header import read_header
 from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
@@ -62,6 +62,9 @@ class Loader:
         stall_seconds: how long nothing may be decoded, while a batch is waited for, before the loader gives up.
         decoder: what decodes JPEGs for a GPU; see `DecoderChoice`.
         hardware_decoder: what "hardware" stands for; None = that of the GPU.
+
+    Raises:
+        UserError: the hardware decoder is asked for where there is no GPU.
     """
 
     def __init__(
@@ -97,6 +100,8 @@ class Loader:
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
         self._has_tried_decoding = cache_bytes == 0
+        if hardware_decoder is None:
+            check_device(decoder, device)
         self._decoder: DecoderChoice = decoder
         self._hardware_decoder = hardware_decoder
         self._hardware: Hardware | None = None

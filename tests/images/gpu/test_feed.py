@@ -289,14 +289,13 @@ def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkey
     assert record.levelname == "INFO"
     assert record.getMessage().startswith("JPEGs are decoded on 3 CPU threads, not on the GPU: ")
     assert "pip install 'imclass[gpu]'" in record.getMessage()
-    if DEVICE.type == "cuda":
-        with pytest.raises(UserError, match="JPEGs cannot be decoded"):
-            open_hardware("hardware", DEVICE, 3)
+    with pytest.raises(UserError, match="JPEGs cannot be decoded"):
+        open_hardware("hardware", DEVICE, 3)
 
 
-def test_the_hardware_decoder_is_refused_where_there_is_no_gpu() -> None:
+def test_the_hardware_decoder_is_refused_where_there_is_no_gpu(mixed) -> None:
     with pytest.raises(UserError, match="decoder=hardware is for a GPU, and this runs on the CPU"):
-        open_hardware("hardware", torch.device("cpu"), 3)
+        make(mixed, None, device=CPU)
 
 
 class FakeTorchvision:

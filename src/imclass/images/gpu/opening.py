@@ -46,6 +46,20 @@ def wants_hardware(choice: DecoderChoice, device: torch.device, *, augments: boo
     return choice == "hardware" or (choice == "auto" and device.type == "cuda" and augments)
 
 
+def check_device(choice: DecoderChoice, device: torch.device) -> None:
+    """Refuse the hardware decoder where there is no GPU.
+
+    Raises:
+        UserError: `hardware` is asked for on another device.
+    """
+    if choice == "hardware" and device.type != "cuda":
+        raise UserError(
+            f"decoder=hardware is for a GPU, and this runs on the {device.type.upper()}",
+            where="decoder",
+            fix="Choose decoder=auto, which takes what there is, or decoder=cpu.",
+        )
+
+
 def open_hardware(
     choice: DecoderChoice, device: torch.device, threads: int, decoder: HardwareDecoder | None = None
 ) -> Hardware | None:
@@ -58,12 +72,6 @@ def open_hardware(
     Raises:
         UserError: `hardware` was asked for, and it cannot be had.
     """
-    if choice == "hardware" and decoder is None and device.type != "cuda":
-        raise UserError(
-            f"decoder=hardware is for a GPU, and this runs on the {device.type.upper()}",
-            where="decoder",
-            fix="Choose decoder=auto, which takes what there is, or decoder=cpu.",
-        )
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     helpers = threads if choice == "auto" else 0
     try:

@@ -13,6 +13,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from imclass.drawing import colours
 from imclass.drawing.charts import percent
 from imclass.drawing.svg import legend, svg
 
@@ -24,7 +25,7 @@ def render(name: str, content: Mapping[str, object]) -> str:
         name: of its template.
         content: what the template names.
     """
-    style, script = _read("page.css"), _read("page.js")
+    style, script = colours.style() + _read("page.css"), _read("page.js")
     assert "</" not in style, "it would end its element"
     assert "</script" not in script, "it would end its element"
     environment = Environment(
