@@ -222,7 +222,7 @@ def command(
     if device.startswith("cuda:"):
         raise typer.BadParameter("--device is auto, cpu or cuda; CUDA_VISIBLE_DEVICES chooses among the GPUs")
     fixed = gather(hyperparameter_file, assignments or [], hyperparameters)
-    options = {
+    options: dict[str, object] = {
         "source": _absolute(source),
         "validation": _absolute(validation),
         "validation_split": validation_split,

@@ -24,6 +24,7 @@ from imclass.training.job import Job
 from imclass.training.process_group import Processes
 from imclass.training.run import run
 from imclass.training.settling import find_weights
+from imclass.training.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def _answers_to_fold(
             pretrained=pretrained,
             threads=computing.threads,
         )
-        outcome = run(job, Processes(0, 1, 0, 1, computing.device), Console())
+        outcome = run(job, Processes(0, 1, 0, 1, computing.device), Console(), Tracking({}, Path(folder)))
         if outcome.interrupted:
             raise DataError("cross-validation was stopped by SIGTERM", where=train.name)
         answers = read_answers(Path(folder) / FILE, int(outcome.best["epoch"]) + 1)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,9 +190,9 @@ def train(
         if processes.is_main:
             write_record(output, record_of(job, places, processes))
         result = run(job, processes, shown, tracking)
-        reports = at_end is not None and processes.is_main and result.best and not result.interrupted
         status: Status = "interrupted" if result.interrupted else "finished"
-        tracking.complete(status, result.best, (lambda: at_end(result)) if reports else None)
+        is_whole = processes.is_main and result.best and not result.interrupted
+        tracking.complete(status, result.best, partial(at_end, result) if at_end and is_whole else None)
         return result
 
 
