@@ -87,7 +87,7 @@ def test_a_run_and_its_continuation_are_one_record(
         assert curve(client, run_id, curve_name) == [(int(line["epoch"]), line[name]) for line in run.metrics]
     assert recorded.data.params == {**recorded.data.params, "learning_rate": "0.05", "num_layers": "8", "epochs": "2"}
     assert recorded.data.tags["imclass.resumed_with.epochs"] == "3"
-    assert recorded.data.tags["imclass.train_samples"] == "57"
+    assert recorded.data.tags["imclass.train_samples"] == "58"
     assert recorded.data.metrics["best/validation_accuracy"] == run.best["validation_accuracy"]
     assert files(client, run_id) == ["metrics.jsonl", "model.tar.gz", "run.json"]
     told = client.download_artifacts(run_id, "metrics.jsonl", str(tmp_path))
@@ -102,7 +102,6 @@ def test_what_a_server_misses_while_it_is_away_is_sent_when_it_is_back(
     with Tracking(open_trackers(["mlflow"]), tmp_path) as tracking:
         tracking.start({}, {}, [], 0)
         tell_epochs(tracking, 0)
-        tracking._hand_over()
         line.cut()
         tell_epochs(tracking, 1)
         wait_for_failures(tracking, 1)
@@ -112,9 +111,8 @@ def test_what_a_server_misses_while_it_is_away_is_sent_when_it_is_back(
     run_id = read_references(tmp_path)["mlflow"]
     assert curve(client, run_id, "validation/accuracy") == [(0, 0.0), (1, 0.1), (2, 0.2)]
     assert client.get_run(run_id).info.status == "FINISHED"
-    assert [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING] == [
-        f"mlflow does not record what it was told; the run goes on: {line.address}: Connection refused"
-    ]
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told.startswith(f"mlflow does not record what it was told; the run goes on: {line.address}: ")
 
 
 def test_a_server_that_dies_costs_its_record_and_no_more(
@@ -171,6 +169,12 @@ def test_no_server_at_the_start_is_told_at_once(
         "Start it (mlflow server), or set MLFLOW_TRACKING_URI to the address of one that runs."
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    with pytest.raises(UserError, match=r"nonsense://x: MLflow's server cannot be used: .*nonsense"):
+        open_trackers(["mlflow"])
 
 
 def test_a_server_that_never_answers_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

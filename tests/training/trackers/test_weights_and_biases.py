@@ -75,13 +75,13 @@ def test_an_offline_run_has_all_of_it(photos: Path, tmp_path: Path, capsys: pyte
     assert read_references(run.output) == {"wandb": begun.run_id}
     config = {item.key: json.loads(item.value_json) for item in begun.config.update}
     assert config["learning_rate"] == "0.05"
-    assert config["imclass/train_samples"] == "57"
+    assert config["imclass/train_samples"] == "58"
     lines = history(found)
     epochs = [line for line in lines if "epoch" in line]
     assert [(line["epoch"], line["validation/accuracy"]) for line in epochs] == [
         (metrics["epoch"], metrics["validation_accuracy"]) for metrics in run.metrics
     ]
-    assert [line["step"] for line in lines if "batch/loss" in line] == [21, 28 + 21]
+    assert [line["step"] for line in lines if "batch/loss" in line] == [21, 29 + 21]
     axes = {record.metric.name: record.metric.step_metric for record in found if record.metric.step_metric}
     assert axes["validation/accuracy"] == "epoch"
     assert axes["batch/loss"] == "step"

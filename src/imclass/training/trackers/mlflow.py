@@ -38,14 +38,15 @@ class MlflowTracker:
     def __init__(self) -> None:
         try:
             from mlflow.exceptions import MlflowException
-            from mlflow.tracking import MlflowClient
+            from mlflow.tracking import MlflowClient, get_tracking_uri
         except ImportError as error:
             raise not_installed("mlflow", "mlflow-skinny") from error
         self._refusal: type[Exception] = MlflowException
         self._run_id = ""
+        self._uri = get_tracking_uri()
         try:
             with _patience():
-                self._client = MlflowClient()
+                self._client = MlflowClient(self._uri)
                 self._experiment_id = self._experiment()
         except MlflowException as error:
             raise self._unusable(error) from error
@@ -64,7 +65,7 @@ class MlflowTracker:
         if found is None or found.lifecycle_stage != "active":
             raise UserError(
                 f"the experiment {name!r} is deleted",
-                where=self._client.tracking_uri,
+                where=self._uri,
                 fix="Restore it in MLflow, or choose another one: MLFLOW_EXPERIMENT_NAME=NAME.",
             )
         return str(found.experiment_id)
@@ -72,7 +73,7 @@ class MlflowTracker:
     def _unusable(self, error: Exception) -> UserError:
         return UserError(
             f"MLflow's server cannot be used: {_root(error)}",
-            where=self._client.tracking_uri,
+            where=self._uri,
             fix="Start it (mlflow server), or set MLFLOW_TRACKING_URI to the address of one that runs.",
         )
 
@@ -105,7 +106,7 @@ class MlflowTracker:
     def _gone(self, run: TrackedRun, reason: str) -> UserError:
         return UserError(
             f"the run {run.reference}, as which this one was recorded, cannot go on: {reason}",
-            where=self._client.tracking_uri,
+            where=self._uri,
             fix=f"Set MLFLOW_TRACKING_URI as it was, or delete {run.output / 'trackers.json'} to record a new run.",
         )
 
@@ -135,7 +136,7 @@ class MlflowTracker:
         self._log([(epoch, metrics) for epoch, metrics in enumerate(epochs) if epoch not in known])
 
     def _address(self) -> str:
-        uri = self._client.tracking_uri
+        uri = self._uri
         if not uri.startswith("http"):
             return f"run {self._run_id} in {uri}"
         return f"{uri.rstrip('/')}/#/experiments/{self._experiment_id}/runs/{self._run_id}"
@@ -174,7 +175,7 @@ class MlflowTracker:
             with _patience():
                 question(*arguments, **rest)
         except self._refusal as error:
-            raise ConnectionError(f"{self._client.tracking_uri}: {_root(error)}") from error
+            raise ConnectionError(f"{self._uri}: {_root(error)}") from error
 
 
 @contextmanager
@@ -195,10 +196,13 @@ def _patience(seconds: int = ANSWER_SECONDS) -> Iterator[None]:
 
 
 def _root(error: BaseException) -> str:
-    """What lies at the bottom of the exceptions of an HTTP client: `Connection refused`."""
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return (isinstance(error, OSError) and error.strerror) or str(error) or repr(error)
+    """What is wrong, without the many exceptions of HTTP clients around it: `Connection refused`."""
+    bottom = error
+    while (deeper := bottom.__cause__ or bottom.__context__) is not None:
+        bottom = deeper
+    if isinstance(bottom, OSError):
+        return bottom.strerror or str(bottom)
+    return str(error).partition("\n")[0]
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

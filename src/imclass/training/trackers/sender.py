@@ -55,7 +55,7 @@ class Sender:
         if epochs:
             words.append(f"epoch {epochs[0]}" if len(epochs) == 1 else f"epochs {epochs[0]} to {epochs[-1]}")
         if self._lost_batches:
-            words.append(f"the figures of {self._lost_batches} log lines")
+            words.append(f"the figures of {self._lost_batches} log line{'s' if self._lost_batches > 1 else ''}")
         if self._thread.is_alive():
             words.append("what it had not taken in time")
         elif not self._has_ended:

@@ -7,7 +7,9 @@ unless WANDB_DIR names another place.
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from imclass.errors import UserError
@@ -83,18 +85,19 @@ class WandbTracker:
         assert self._run is not None
         self._run.summary.update(dict(ending.best))
         for path in ending.files:
-            self._run.save(str(path), base_path=str(path.parent), policy="now")
+            # A copy in its own folder: of other files W&B keeps links, and warns of them.
+            copy = shutil.copyfile(path, Path(self._run.dir) / path.name)
+            self._run.save(str(copy), base_path=self._run.dir, policy="now", glob=False)
         if ending.status == "interrupted":
             self._run.mark_preempting()
         self._run.finish(exit_code=EXIT_CODE[ending.status])
 
 
 def _settings() -> dict[str, Any]:
-    """Settings where the user has set none: it prints nothing, copies files, and waits for no server for long."""
+    """Settings where the user has set none: it prints nothing, and waits for no server for long."""
     ours = {
         "console": "off",
         "silent": True,
-        "symlink": False,
         "init_timeout": INIT_SECONDS,
         "finish_timeout": FINISH_SECONDS,
         "finish_timeout_raises": True,
