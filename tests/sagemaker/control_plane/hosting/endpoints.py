@@ -74,7 +74,7 @@ def create_endpoint(sagemaker: Any, name: str, config: str) -> dict[str, Any]:
 
 def wait_until_gone(sagemaker: Any, name: str) -> None:
     waiter = sagemaker.get_waiter("endpoint_deleted")
-    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 240})
+    waiter.wait(EndpointName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 2400})
 
 
 def ask(runtime: Any, name: str, **members: Any) -> tuple[str, list[float]]:

@@ -211,7 +211,7 @@ def test_endpoints_come_back_after_a_kill(tmp_path: Path) -> None:
             sizes[name] = len(ask(runtime, name)[1])
         assert sizes == {"back": 3, "moving": 4, "coming": 4}
         sagemaker.get_waiter("endpoint_deleted").wait(
-            EndpointName="going", WaiterConfig={"Delay": 1, "MaxAttempts": 240}
+            EndpointName="going", WaiterConfig={"Delay": 0.1, "MaxAttempts": 2400}
         )
         wait_for_processes(server, "", 3)
     assert processes_of(server) == []

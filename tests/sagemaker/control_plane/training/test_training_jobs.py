@@ -41,7 +41,7 @@ def finished(server: Server, sagemaker: Any) -> dict[str, Any]:
     arn = sagemaker.create_training_job(**job("Digits--1", **checkpoints))["TrainingJobArn"]
     assert arn == "arn:aws:sagemaker:us-east-1:000000000000:training-job/digits--1"
     waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
-    waiter.wait(TrainingJobName="Digits--1", WaiterConfig={"Delay": 1, "MaxAttempts": 240})
+    waiter.wait(TrainingJobName="Digits--1", WaiterConfig={"Delay": 0.1, "MaxAttempts": 2400})
     description: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName="Digits--1")
     return description
 

@@ -74,7 +74,7 @@ def finished(sagemaker: Any) -> dict[str, Any]:
     arn = sagemaker.create_transform_job(**transform("Batch--1"))["TransformJobArn"]
     assert arn == "arn:aws:sagemaker:us-east-1:000000000000:transform-job/batch--1"
     waiter = sagemaker.get_waiter("transform_job_completed_or_stopped")
-    waiter.wait(TransformJobName="Batch--1", WaiterConfig={"Delay": 1, "MaxAttempts": 240})
+    waiter.wait(TransformJobName="Batch--1", WaiterConfig={"Delay": 0.1, "MaxAttempts": 2400})
     description: dict[str, Any] = sagemaker.describe_transform_job(TransformJobName="Batch--1")
     return description
 

@@ -138,7 +138,7 @@ class Kept:
         """
         if (result := self.result) is not None or self.is_alive:
             return result
-        if (result := self.result) is None:  # it is not one of the last moment either
+        if (result := self.result) is None:  # nor has it told between the two questions
             raise LostError(str(self._folder))
         return result
 
