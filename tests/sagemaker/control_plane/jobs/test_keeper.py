@@ -1,5 +1,6 @@
 """The keeper with small programs in place of a training job."""
 
+import fcntl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imclass.sagemaker.control_plane.jobs import keeper
-from imclass.sagemaker.control_plane.jobs.keeper import Order, Result, keep
+from imclass.sagemaker.control_plane.jobs.keeper import Kept, LostError, Order, Result, keep
 from imclass.sagemaker.control_plane.store.log_files import LONGEST_MESSAGE, LogWriter, read_events
 
 Keep = Callable[..., tuple[Result, list[str]]]
@@ -83,6 +84,17 @@ def test_no_process_is_left_behind(keep_program: Keep) -> None:
     while is_alive(int(lines[0])):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_keeper_that_is_gone_without_a_word_is_lost(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    with (tmp_path / "keeper.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert kept.ended() is None, "it is at work"
+    with pytest.raises(LostError):
+        kept.ended()
+    (tmp_path / "result.json").write_text('{"exit_status": 3, "ended_by": "itself"}')
+    assert kept.ended() == Result(3, "itself")
 
 
 def is_alive(process: int) -> bool:
