@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import save
 
 from imclass import models
-from imclass.sagemaker.control_plane.account import Account
-from imclass.sagemaker.control_plane.client_settings import write_metadata
+from imclass.sagemaker.control_plane.api.account import Account
+from imclass.sagemaker.control_plane.api.client_settings import write_metadata
 from tests.models.hub_server import hub
 from tests.notebooks.data import write_examples
 from tests.sagemaker.control_plane.server import control_plane

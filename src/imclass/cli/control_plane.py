@@ -163,9 +163,9 @@ def command(
         return
     from imclass.address import Address
     from imclass.cli.log_lines import log_lines_on_stderr
-    from imclass.sagemaker.control_plane.ray_runner import RayCluster
+    from imclass.sagemaker.control_plane.jobs.ray_runner import RayCluster
+    from imclass.sagemaker.control_plane.jobs.slots import default_slots
     from imclass.sagemaker.control_plane.running import run
-    from imclass.sagemaker.control_plane.slots import default_slots
 
     with log_lines_on_stderr():
         run(
@@ -193,15 +193,15 @@ def _print_variables(
     writes_metadata: bool,
 ) -> None:
     from imclass.address import Address
-    from imclass.sagemaker.control_plane.account import Account
-    from imclass.sagemaker.control_plane.client_settings import (
+    from imclass.sagemaker.control_plane.api.account import Account
+    from imclass.sagemaker.control_plane.api.client_settings import (
         FOLDER,
         client_variables,
         shell_exports,
         write_client_files,
         write_metadata,
     )
-    from imclass.sagemaker.control_plane.secret import read_secret
+    from imclass.sagemaker.control_plane.api.secret import read_secret
 
     account = Account(region)
     folder = data.absolute() / FOLDER
@@ -217,8 +217,8 @@ def _interrupt(
     job: str, host: str, port: int, region: str, access_key: str | None, secret_key_file: Path | None
 ) -> None:
     from imclass.address import Address
-    from imclass.sagemaker.control_plane.own_client import call
-    from imclass.sagemaker.control_plane.secret import read_secret
+    from imclass.sagemaker.control_plane.api.own_client import call
+    from imclass.sagemaker.control_plane.api.secret import read_secret
 
     url, secret = Address(host, port).url, None if secret_key_file is None else read_secret(secret_key_file)
     values = {"TrainingJobName": job}

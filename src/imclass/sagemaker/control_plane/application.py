@@ -24,49 +24,48 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane import (
-    compilation_operations,
-    endpoint_config_operations,
-    endpoint_operations,
-    identity_operations,
-    log_filter,
-    log_operations,
-    metric_operations,
-    model_operations,
-    own_service,
-    protocols,
-    tag_operations,
-    training_operations,
-    transform_operations,
-    tuning_operations,
-)
-from imclass.sagemaker.control_plane.api_errors import ApiError, invalid, unknown_operation
+from imclass.sagemaker.control_plane.api import own_service, protocols
+from imclass.sagemaker.control_plane.api.errors import ApiError, invalid, unknown_operation
+from imclass.sagemaker.control_plane.api.incoming import OF_JSON, OF_QUERY, Refusals, checked_body
+from imclass.sagemaker.control_plane.api.service_models import service_model
+from imclass.sagemaker.control_plane.api.signature import AcceptAll, Verifier
 from imclass.sagemaker.control_plane.console.application import is_for_console
-from imclass.sagemaker.control_plane.incoming import OF_JSON, OF_QUERY, Refusals, checked_body
-from imclass.sagemaker.control_plane.invocations import is_of_runtime
+from imclass.sagemaker.control_plane.hosting.invocations import is_of_runtime
+from imclass.sagemaker.control_plane.operations import (
+    compilation_jobs,
+    endpoint_configs,
+    endpoints,
+    identity,
+    log_filter,
+    logs,
+    metrics,
+    models,
+    tags,
+    training_jobs,
+    transform_jobs,
+    tuning_jobs,
+)
+from imclass.sagemaker.control_plane.operations.plane import Operation, Plane, perform
 from imclass.sagemaker.control_plane.other_sites import REFUSAL, is_of_another_site
-from imclass.sagemaker.control_plane.plane import Operation, Plane, perform
-from imclass.sagemaker.control_plane.service_models import service_model
-from imclass.sagemaker.control_plane.signature import AcceptAll, Verifier
 
 log = logging.getLogger(__name__)
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "sagemaker": {
-        **training_operations.OPERATIONS,
-        **model_operations.OPERATIONS,
-        **endpoint_config_operations.OPERATIONS,
-        **endpoint_operations.OPERATIONS,
-        **transform_operations.OPERATIONS,
-        **compilation_operations.OPERATIONS,
-        **tuning_operations.OPERATIONS,
-        **tag_operations.OPERATIONS,
+        **training_jobs.OPERATIONS,
+        **models.OPERATIONS,
+        **endpoint_configs.OPERATIONS,
+        **endpoints.OPERATIONS,
+        **transform_jobs.OPERATIONS,
+        **compilation_jobs.OPERATIONS,
+        **tuning_jobs.OPERATIONS,
+        **tags.OPERATIONS,
     },
-    "logs": {**log_operations.OPERATIONS, **log_filter.OPERATIONS},
-    "cloudwatch": metric_operations.OPERATIONS,
-    "sts": identity_operations.STS_OPERATIONS,
-    "iam": identity_operations.IAM_OPERATIONS,
-    own_service.NAME: training_operations.OWN_OPERATIONS,
+    "logs": {**logs.OPERATIONS, **log_filter.OPERATIONS},
+    "cloudwatch": metrics.OPERATIONS,
+    "sts": identity.STS_OPERATIONS,
+    "iam": identity.IAM_OPERATIONS,
+    own_service.NAME: training_jobs.OWN_OPERATIONS,
 }
 """By service and name: all that this server does beside S3."""
 

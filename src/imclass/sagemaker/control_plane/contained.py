@@ -11,14 +11,14 @@ from imclass.sagemaker import container
 
 def transform() -> None:
     """Do a transform job: `serve`, and what sends it objects."""
-    from imclass.sagemaker.control_plane.transforming import job
+    from imclass.sagemaker.control_plane.transform.container import job
 
     job.main()
 
 
 def compile_model() -> None:
     """Do a compilation job."""
-    from imclass.sagemaker.control_plane import compiling
+    from imclass.sagemaker.control_plane.compilation import container as compiling
 
     compiling.main()
 

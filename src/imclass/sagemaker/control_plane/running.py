@@ -14,35 +14,35 @@ from starlette.types import ASGIApp
 
 from imclass.address import BACKLOG, Address, is_loopback, listening_socket
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.api.account import Account
+from imclass.sagemaker.control_plane.api.secret import read_secret
+from imclass.sagemaker.control_plane.api.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
 from imclass.sagemaker.control_plane.application import OPERATIONS, Application
-from imclass.sagemaker.control_plane.buckets import Buckets
-from imclass.sagemaker.control_plane.compilation_runs import CompilationRun
+from imclass.sagemaker.control_plane.compilation.runs import CompilationRun
 from imclass.sagemaker.control_plane.console.access import Access
 from imclass.sagemaker.control_plane.console.application import ClosedConsole, Console, Inside
 from imclass.sagemaker.control_plane.console.passing_on import SANDBOX, with_headers
 from imclass.sagemaker.control_plane.hosting.endpoints import Endpoints
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
-from imclass.sagemaker.control_plane.invocations import Invocations
-from imclass.sagemaker.control_plane.job_runs import JobRuns, Places
-from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
-from imclass.sagemaker.control_plane.log_files import LogFolder
-from imclass.sagemaker.control_plane.plane import Plane
-from imclass.sagemaker.control_plane.runner import LocalRunner
-from imclass.sagemaker.control_plane.s3_elsewhere import S3Elsewhere
-from imclass.sagemaker.control_plane.secret import read_secret
-from imclass.sagemaker.control_plane.signature import AcceptAll, SignatureError, SignatureVerifier, Verifier
-from imclass.sagemaker.control_plane.slots import Slots
-from imclass.sagemaker.control_plane.state import opened_state
-from imclass.sagemaker.control_plane.training_runs import TrainingRuns
-from imclass.sagemaker.control_plane.transform_runs import TransformRun
-from imclass.sagemaker.control_plane.tuning_runs import TuningPlaces, TuningRuns
+from imclass.sagemaker.control_plane.hosting.invocations import Invocations
+from imclass.sagemaker.control_plane.jobs.runner import LocalRunner
+from imclass.sagemaker.control_plane.jobs.runs import JobRuns, Places
+from imclass.sagemaker.control_plane.jobs.slots import Slots
+from imclass.sagemaker.control_plane.operations.plane import Plane
+from imclass.sagemaker.control_plane.store.buckets import Buckets
+from imclass.sagemaker.control_plane.store.local_buckets import LocalBuckets
+from imclass.sagemaker.control_plane.store.log_files import LogFolder
+from imclass.sagemaker.control_plane.store.s3_elsewhere import S3Elsewhere
+from imclass.sagemaker.control_plane.store.state import opened_state
+from imclass.sagemaker.control_plane.training.runs import TrainingRuns
+from imclass.sagemaker.control_plane.transform.runs import TransformRun
+from imclass.sagemaker.control_plane.tuning.runs import TuningPlaces, TuningRuns
 from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.store import Store
 
 if TYPE_CHECKING:
-    from imclass.sagemaker.control_plane.ray_runner import RayCluster, RayRunner
+    from imclass.sagemaker.control_plane.jobs.ray_runner import RayCluster, RayRunner
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def ray_runner(cluster: "RayCluster", data: Path) -> "closing[RayRunner]":
     Raises:
         UserError: Ray is not installed, or there is no such cluster.
     """
-    from imclass.sagemaker.control_plane.ray_runner import RayRunner
+    from imclass.sagemaker.control_plane.jobs.ray_runner import RayRunner
 
     return closing(RayRunner(cluster, data))
 
@@ -164,7 +164,7 @@ def opened_s3(
             where="--s3-endpoint",
             fix="Give one such as http://10.0.0.5:9000.",
         )
-    from imclass.sagemaker.control_plane.remote_buckets import RemoteBuckets
+    from imclass.sagemaker.control_plane.store.remote_buckets import RemoteBuckets
 
     return RemoteBuckets(endpoint, region, data / "cache"), S3Elsewhere(endpoint), None
 

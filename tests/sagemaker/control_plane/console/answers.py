@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imclass.sagemaker.control_plane.plane import Operation
+from imclass.sagemaker.control_plane.operations.plane import Operation
 
 BEGUN = 1_795_000_000.0
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:x/y"

@@ -13,14 +13,14 @@ from typing import Any, cast
 import httpx
 from starlette.types import ASGIApp
 
-from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.api.account import Account
 from imclass.sagemaker.control_plane.console.access import Access
 from imclass.sagemaker.control_plane.console.application import Console, Inside
-from imclass.sagemaker.control_plane.log_files import LogFolder, LogWriter
-from imclass.sagemaker.control_plane.plane import Operation, Plane
-from imclass.sagemaker.control_plane.state import State
-from imclass.sagemaker.control_plane.training_documents import KIND, advance, new_document
-from imclass.sagemaker.control_plane.training_operations import OPERATIONS
+from imclass.sagemaker.control_plane.operations.plane import Operation, Plane
+from imclass.sagemaker.control_plane.operations.training_jobs import OPERATIONS
+from imclass.sagemaker.control_plane.store.log_files import LogFolder, LogWriter
+from imclass.sagemaker.control_plane.store.state import State
+from imclass.sagemaker.control_plane.training.documents import KIND, advance, new_document
 from imclass.sagemaker.s3.application import S3Application
 from imclass.sagemaker.s3.store import Store
 from tests.sagemaker.control_plane.server import GROUP, job

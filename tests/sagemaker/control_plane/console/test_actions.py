@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from imclass.sagemaker.control_plane.console.access import COOKIE, Access
 from imclass.sagemaker.control_plane.console.application import ClosedConsole
-from imclass.sagemaker.control_plane.training_operations import OPERATIONS
+from imclass.sagemaker.control_plane.operations.training_jobs import OPERATIONS
 from tests.sagemaker.control_plane.console.answers import ENDPOINTS
 from tests.sagemaker.control_plane.console.parts import BROWSER, ORIGIN, House, Visitor
 

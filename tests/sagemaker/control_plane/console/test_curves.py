@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from imclass.sagemaker.control_plane.console.curves import MOST_JOBS, MOST_METRICS, CurveReader, Progress
-from imclass.sagemaker.control_plane.log_files import LogWriter
+from imclass.sagemaker.control_plane.store.log_files import LogWriter
 
 PREFIX = "[11/23/2026 14:06:21 INFO 140439393139584] "
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from imclass.address import Address, listening_socket
-from imclass.sagemaker.control_plane.training_operations import OPERATIONS
+from imclass.sagemaker.control_plane.operations.training_jobs import OPERATIONS
 from tests.inference.serving.browser import needs_chromium, open_browser
 from tests.inference.serving.visits import as_file, picture
 from tests.sagemaker.control_plane.console.answers import ENDPOINTS

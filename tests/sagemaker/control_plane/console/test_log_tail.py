@@ -12,7 +12,7 @@ from imclass.sagemaker.control_plane.console.log_tail import (
     read_after,
     read_tail,
 )
-from imclass.sagemaker.control_plane.log_files import LogWriter
+from imclass.sagemaker.control_plane.store.log_files import LogWriter
 
 
 def write(file: Path, *lines: str) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from imclass.sagemaker.control_plane.api.service_models import service_model
 from imclass.sagemaker.control_plane.console.application import is_for_console
 from imclass.sagemaker.control_plane.console.sections import SECTIONS
 from imclass.sagemaker.control_plane.console.words import duration, member, size
-from imclass.sagemaker.control_plane.service_models import service_model
-from imclass.sagemaker.control_plane.training_operations import OPERATIONS
+from imclass.sagemaker.control_plane.operations.training_jobs import OPERATIONS
 from tests.sagemaker.control_plane.console.answers import COMPILATIONS, ENDPOINTS, MODELS, TUNING
 from tests.sagemaker.control_plane.console.parts import BROWSER, House
 from tests.sagemaker.control_plane.server import channel

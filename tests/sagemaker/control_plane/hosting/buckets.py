@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from imclass.sagemaker.control_plane.buckets import Buckets
-from imclass.sagemaker.control_plane.local_buckets import LocalBuckets
+from imclass.sagemaker.control_plane.store.buckets import Buckets
+from imclass.sagemaker.control_plane.store.local_buckets import LocalBuckets
 from imclass.sagemaker.s3.store import Store
 
 

@@ -15,8 +15,8 @@ from imclass.sagemaker.control_plane.hosting import instance as instances
 from imclass.sagemaker.control_plane.hosting import serving_process
 from imclass.sagemaker.control_plane.hosting.instance import Instance
 from imclass.sagemaker.control_plane.hosting.serving_process import ServingProcess, UnhealthyError
-from imclass.sagemaker.control_plane.log_files import read_events
-from tests.sagemaker.control_plane.test_keeper import is_alive
+from imclass.sagemaker.control_plane.store.log_files import read_events
+from tests.sagemaker.control_plane.jobs.test_keeper import is_alive
 
 SERVER = """
 import http.server, os, time

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.api.account import Account
 from imclass.sagemaker.control_plane.hosting import launching
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
 from imclass.sagemaker.control_plane.hosting.launching import environment_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane import model_archive
+from imclass.sagemaker.control_plane.hosting import model_archive
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
 from imclass.sagemaker.control_plane.hosting.model_folder import make_model_folder
 from tests.sagemaker.control_plane.hosting.buckets import buckets_in

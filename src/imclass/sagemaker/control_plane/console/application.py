@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from imclass.sagemaker.control_plane.api_errors import ApiError
+from imclass.sagemaker.control_plane.api.errors import ApiError
 from imclass.sagemaker.control_plane.console.access import (
     COOKIE,
     PROOF_FIELD,
@@ -40,7 +40,7 @@ from imclass.sagemaker.control_plane.console.pages import Pages
 from imclass.sagemaker.control_plane.console.passing_on import SANDBOX, PassedOn, attachment
 from imclass.sagemaker.control_plane.console.rendering import ASSETS, NO_FRAME, PREFIX, address, asset, page
 from imclass.sagemaker.control_plane.console.sections import SECTIONS, Section
-from imclass.sagemaker.control_plane.plane import Operation, Plane
+from imclass.sagemaker.control_plane.operations.plane import Operation, Plane
 from imclass.sagemaker.s3.errors import S3Error
 from imclass.sagemaker.s3.requests import bucket_in_host
 from imclass.sagemaker.s3.store import Store

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imclass.sagemaker.control_plane.plane import Operation, Plane, Values, perform
-from imclass.sagemaker.control_plane.service_models import service_model
+from imclass.sagemaker.control_plane.api.service_models import service_model
+from imclass.sagemaker.control_plane.operations.plane import Operation, Plane, Values, perform
 
 SERVICE = "sagemaker"
 MOST_PAGES = 10

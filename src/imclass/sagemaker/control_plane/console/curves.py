@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imclass.sagemaker.control_plane.log_files import Event, read_events
+from imclass.sagemaker.control_plane.store.log_files import Event, read_events
 
 VALUE = re.compile(r"Epoch\[(\d{1,9})\] (Train|Validation)-([A-Za-z0-9_.-]{1,64})=(\S{1,32})$")
 BATCH = re.compile(r"Epoch\[(\d{1,9})\] Batch \[(\d{1,12})\](?:#011|\s)+Speed: ([0-9.]{1,20}) samples/sec")

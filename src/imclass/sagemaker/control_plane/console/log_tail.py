@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from imclass.sagemaker.control_plane.log_files import Event, read_events
+from imclass.sagemaker.control_plane.store.log_files import Event, read_events
 
 TAIL_BYTES = 64 << 10
 MOST_BYTES = 256 << 10

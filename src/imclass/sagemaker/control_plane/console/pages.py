@@ -27,7 +27,7 @@ from imclass.sagemaker.control_plane.console.sections import (
 from imclass.sagemaker.control_plane.console.streams import file_of, latest, streams_of
 from imclass.sagemaker.control_plane.console.training_pages import training_content
 from imclass.sagemaker.control_plane.console.tuning_pages import tuning_content
-from imclass.sagemaker.control_plane.plane import Plane, Values
+from imclass.sagemaker.control_plane.operations.plane import Plane, Values
 from imclass.sagemaker.s3.store import Store
 
 OVERVIEW_ROWS = 5

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from imclass.sagemaker.control_plane.api_errors import ApiError
+from imclass.sagemaker.control_plane.api.errors import ApiError
 from imclass.sagemaker.control_plane.console.calls import Calls, choices
-from imclass.sagemaker.control_plane.plane import Values
+from imclass.sagemaker.control_plane.operations.plane import Values
 
 ROWS = 25
 

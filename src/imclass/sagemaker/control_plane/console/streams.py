@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imclass.sagemaker.control_plane.console.sections import Section
-from imclass.sagemaker.control_plane.log_files import LogFolder
+from imclass.sagemaker.control_plane.store.log_files import LogFolder
 
 
 def streams_of(logs: LogFolder, section: Section, name: str, created: float) -> list[str]:

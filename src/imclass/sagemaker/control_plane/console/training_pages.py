@@ -9,8 +9,8 @@ from imclass.sagemaker.control_plane.console.curves import CurveReader, Curves, 
 from imclass.sagemaker.control_plane.console.sections import TRAINING, seconds
 from imclass.sagemaker.control_plane.console.streams import file_of, latest, streams_of
 from imclass.sagemaker.control_plane.console.words import duration, now
-from imclass.sagemaker.control_plane.log_files import LogFolder
-from imclass.sagemaker.control_plane.plane import Values
+from imclass.sagemaker.control_plane.operations.plane import Values
+from imclass.sagemaker.control_plane.store.log_files import LogFolder
 
 HALVES = ("Train", "Validation")
 MOST_ROWS = 200

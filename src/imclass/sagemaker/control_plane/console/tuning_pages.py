@@ -8,7 +8,7 @@ from typing import Any
 from imclass.sagemaker.control_plane.console.calls import Calls
 from imclass.sagemaker.control_plane.console.charts import Axis, Chart, Drawing, Point, Series, draw
 from imclass.sagemaker.control_plane.console.sections import seconds
-from imclass.sagemaker.control_plane.plane import Values
+from imclass.sagemaker.control_plane.operations.plane import Values
 from imclass.tuning.ranges import NumberRange
 
 LIST_TRIALS = "ListTrainingJobsForHyperParameterTuningJob"

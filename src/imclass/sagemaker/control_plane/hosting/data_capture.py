@@ -25,8 +25,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.buckets import Buckets, Place
 from imclass.sagemaker.control_plane.hosting.deployment import Capture
+from imclass.sagemaker.control_plane.store.buckets import Buckets, Place
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from imclass.sagemaker.control_plane.served_models import container_of, model_data_of
-from imclass.sagemaker.control_plane.state import Document
+from imclass.sagemaker.control_plane.hosting.served_models import container_of, model_data_of
+from imclass.sagemaker.control_plane.store.state import Document
 
 STARTUP_SECONDS = 240.0
 """From the start of a process to its first good answer to a ping, as AWS has it."""

@@ -11,7 +11,9 @@ import shutil
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from imclass.sagemaker.control_plane.endpoint_documents import (
+from imclass.sagemaker.control_plane.hosting.data_capture import DataCapture
+from imclass.sagemaker.control_plane.hosting.deployment import Capture, Deployment
+from imclass.sagemaker.control_plane.hosting.documents import (
     CHANGEABLE,
     CREATING,
     DELETING,
@@ -24,12 +26,10 @@ from imclass.sagemaker.control_plane.endpoint_documents import (
     deployment_of,
     give_up,
 )
-from imclass.sagemaker.control_plane.failure_reasons import OUR_FAULT
-from imclass.sagemaker.control_plane.hosting.data_capture import DataCapture
-from imclass.sagemaker.control_plane.hosting.deployment import Capture, Deployment
 from imclass.sagemaker.control_plane.hosting.fleet import INSTANCES, DeploymentFailedError, Fleet, HostingPlaces
 from imclass.sagemaker.control_plane.hosting.routing import Route, RoutedVariant, Router
-from imclass.sagemaker.control_plane.state import Document
+from imclass.sagemaker.control_plane.jobs.failure_reasons import OUR_FAULT
+from imclass.sagemaker.control_plane.store.state import Document
 
 log = logging.getLogger(__name__)
 

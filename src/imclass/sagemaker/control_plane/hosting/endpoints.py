@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from imclass.sagemaker.control_plane.endpoint_documents import (
+from imclass.sagemaker.control_plane.hosting.documents import (
     ALL,
     CREATING,
     DELETING,
@@ -18,7 +18,7 @@ from imclass.sagemaker.control_plane.endpoint_documents import (
 from imclass.sagemaker.control_plane.hosting.endpoint_run import EndpointRun
 from imclass.sagemaker.control_plane.hosting.fleet import HostingPlaces
 from imclass.sagemaker.control_plane.hosting.routing import Router
-from imclass.sagemaker.control_plane.state import Document, MissingError
+from imclass.sagemaker.control_plane.store.state import Document, MissingError
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.account import Account
-from imclass.sagemaker.control_plane.buckets import Buckets
+from imclass.sagemaker.control_plane.api.account import Account
 from imclass.sagemaker.control_plane.hosting.deployment import Deployment, Variant
 from imclass.sagemaker.control_plane.hosting.instance import Instance
 from imclass.sagemaker.control_plane.hosting.launching import launch
 from imclass.sagemaker.control_plane.hosting.model_folder import make_model_folder
 from imclass.sagemaker.control_plane.hosting.serving_process import ServingProcess, UnhealthyError
-from imclass.sagemaker.control_plane.log_files import LogFolder
-from imclass.sagemaker.control_plane.state import State
+from imclass.sagemaker.control_plane.store.buckets import Buckets
+from imclass.sagemaker.control_plane.store.log_files import LogFolder
+from imclass.sagemaker.control_plane.store.state import State
 
 MODEL = "model"
 INSTANCES = "instances"

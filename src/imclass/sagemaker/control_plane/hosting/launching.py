@@ -5,12 +5,12 @@ import secrets
 import shlex
 from pathlib import Path
 
-from imclass.sagemaker.control_plane.account import Account
+from imclass.sagemaker.control_plane.api.account import Account
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
 from imclass.sagemaker.control_plane.hosting.serving_process import ServingProcess
-from imclass.sagemaker.control_plane.job_folder import container_environment
-from imclass.sagemaker.control_plane.server_process import REACH
-from imclass.sagemaker.control_plane.slots import gpu_count
+from imclass.sagemaker.control_plane.jobs.folder import container_environment
+from imclass.sagemaker.control_plane.jobs.server_process import REACH
+from imclass.sagemaker.control_plane.jobs.slots import gpu_count
 from imclass.sagemaker.endpoint import OPTIONS_VARIABLE
 from imclass.sagemaker.layout import Layout
 

@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 from imclass.errors import UserError
-from imclass.sagemaker.control_plane.buckets import Buckets, Place, link_objects
 from imclass.sagemaker.control_plane.hosting.deployment import Variant
-from imclass.sagemaker.control_plane.model_archive import unpack_model
-from imclass.sagemaker.control_plane.served_models import data_at
+from imclass.sagemaker.control_plane.hosting.model_archive import unpack_model
+from imclass.sagemaker.control_plane.hosting.served_models import data_at
+from imclass.sagemaker.control_plane.store.buckets import Buckets, Place, link_objects
 
 
 def make_model_folder(variant: Variant, buckets: Buckets, folder: Path) -> None:

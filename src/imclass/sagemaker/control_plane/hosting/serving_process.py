@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from imclass.sagemaker.control_plane.hosting import http_client
-from imclass.sagemaker.control_plane.log_files import LogWriter
-from imclass.sagemaker.control_plane.server_process import LOOK_AGAIN_SECONDS, STOP_SECONDS, ServerProcess
+from imclass.sagemaker.control_plane.jobs.server_process import LOOK_AGAIN_SECONDS, STOP_SECONDS, ServerProcess
+from imclass.sagemaker.control_plane.store.log_files import LogWriter
 
 PING_SECONDS = 5.0  # between two
 PONG_SECONDS = 2.0  # for the answer

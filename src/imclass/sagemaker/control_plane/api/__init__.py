@@ -1,0 +1,1 @@
+"""What requests and answers look like: protocols, AWS's service models, errors, signatures. It knows no jobs."""

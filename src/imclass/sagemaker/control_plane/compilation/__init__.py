@@ -1,0 +1,1 @@
+"""Compilation jobs: requests, documents, runs, and what works in their containers."""

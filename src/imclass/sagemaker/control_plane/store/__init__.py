@@ -1,0 +1,1 @@
+"""What outlives the server: the state, objects in S3, logs."""

@@ -1,0 +1,1 @@
+"""Training jobs: requests, documents, the input of each host, runs and metrics."""

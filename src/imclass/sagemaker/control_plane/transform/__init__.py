@@ -1,0 +1,1 @@
+"""Transform jobs: requests, documents, runs, and what works in their containers."""

@@ -1,0 +1,1 @@
+"""Tuning jobs, which start training jobs."""
