@@ -198,11 +198,17 @@ def _patience(seconds: int = ANSWER_SECONDS) -> Iterator[None]:
 def _root(error: BaseException) -> str:
     """What is wrong, without the many exceptions of HTTP clients around it: `Connection refused`."""
     bottom = error
-    while (deeper := bottom.__cause__ or bottom.__context__) is not None:
-        bottom = deeper
+    while (inner := _within(bottom)) is not None:
+        bottom = inner
     if isinstance(bottom, OSError):
         return bottom.strerror or str(bottom)
     return str(error).partition("\n")[0]
+
+
+def _within(error: BaseException) -> BaseException | None:
+    """The exception that led to another one; requests and urllib3 keep it in arguments or as `reason`."""
+    places = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
+    return next((one for one in places if isinstance(one, BaseException)), None)
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
