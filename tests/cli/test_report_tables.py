@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from imclass.cli.report_tables import Confusion, figures, most_confused, plain_lines, print_tables
-from imclass.training.evaluation import BadImage, ClassReport, Report
+from imclass.training.model_evaluation import BadImage, ClassReport, Report
 
 NAMES = ("cat", "[red]dog", "owl")
 

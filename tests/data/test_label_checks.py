@@ -2,7 +2,7 @@
 
 import pytest
 
-from imclass.data import check_labels, check_width
+from imclass.data import check_labels, check_model_width, check_width
 from imclass.errors import DataError
 from tests.data.labelled import Labelled
 
@@ -34,6 +34,15 @@ def check(source: Labelled, num_classes: int | None, multi_label: bool) -> None:
     check_width(source, num_classes, multi_label)
     assert num_classes is not None
     check_labels(source, num_classes, multi_label)
+
+
+def test_labels_must_be_those_that_a_model_gives() -> None:
+    check_model_width(Labelled([[0], [2]]), 3, False)
+    check_model_width(Labelled([[0, 1, 1]]), 3, True)
+    with pytest.raises(DataError, match=r"2 label columns, but the model needs 1\n.*the number of that class alone"):
+        check_model_width(Labelled([[0, 1]]), 3, False)
+    with pytest.raises(DataError, match=r"1 label column, but the model needs 3\n.*one 0/1 column a class"):
+        check_model_width(Labelled([[2]]), 3, True)
 
 
 def test_many_bad_labels_are_counted() -> None:

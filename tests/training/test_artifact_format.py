@@ -11,7 +11,7 @@ from imclass.data import open_source
 from imclass.errors import DataError, HyperparameterError, UserError
 from imclass.images import Preprocessing
 from imclass.training import train
-from imclass.training.evaluation import evaluate_model
+from imclass.training.model_evaluation import evaluate_model
 from imclass.training.outcome import COMPARED_IMAGES, compared_pixels
 from tests.pictures import CLASSES, write_class_folders
 

@@ -13,7 +13,7 @@ import torch
 
 from imclass import artifact
 from imclass.training import train
-from imclass.training.evaluation import evaluate_model
+from imclass.training.model_evaluation import evaluate_model
 from tests.pictures import write_class_folders
 
 SETTINGS = {

@@ -11,9 +11,9 @@ from imclass.data import open_source
 from imclass.hyperparameters import parse
 from imclass.images import Batch
 from imclass.training import run, train
-from imclass.training.evaluation import evaluate_model
 from imclass.training.job import Job
 from imclass.training.metrics import RunningSums
+from imclass.training.model_evaluation import evaluate_model
 from imclass.training.preparation import prepare
 from imclass.training.process_group import Processes
 from imclass.training.step import train_step

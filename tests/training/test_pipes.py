@@ -16,7 +16,7 @@ import pytest
 from imclass.data import RecordWriter, open_source, pack_image
 from imclass.errors import DataError, HyperparameterError, UserError
 from imclass.training import Run, train
-from imclass.training.evaluation import evaluate_model
+from imclass.training.model_evaluation import evaluate_model
 from tests.pipe_writer import writing
 
 SETTINGS = {

@@ -17,8 +17,8 @@ from imclass.data import open_source
 from imclass.device import multiplies_bfloat16
 from imclass.errors import ArtifactError, DataError, HyperparameterError, UserError
 from imclass.training import train
-from imclass.training.evaluation import evaluate_model
 from imclass.training.loop import NonFiniteLossError
+from imclass.training.model_evaluation import evaluate_model
 from tests.pictures import CLASSES, picture
 
 QUICK = {

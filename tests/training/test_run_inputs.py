@@ -9,7 +9,7 @@ import pytest
 from imclass import artifact
 from imclass.errors import DataError, UserError
 from imclass.training import train
-from imclass.training.evaluation import evaluate_model
+from imclass.training.model_evaluation import evaluate_model
 from tests.pictures import CLASSES, write_class_folders
 from tests.training.test_run import QUICK
 

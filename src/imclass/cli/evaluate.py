@@ -24,7 +24,7 @@ from imclass.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    from imclass.training.evaluation import Report
+    from imclass.training.model_evaluation import Report
 
 
 def command(
@@ -90,7 +90,7 @@ def command(
         stream=stream,
     )
 
-    from imclass.training.evaluation import evaluate_model
+    from imclass.training.model_evaluation import evaluate_model
 
     with messages.warnings_on_stderr():
         report = evaluate_model(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from imclass.training.evaluation import ImageOptions
+    from imclass.training.model_evaluation import ImageOptions
 
 _MODEL = "Model"
 _DATA = "Data"

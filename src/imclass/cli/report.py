@@ -22,7 +22,7 @@ from imclass.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    from imclass.training.evaluation import ImageOptions
+    from imclass.training.model_evaluation import ImageOptions
 
 
 def command(

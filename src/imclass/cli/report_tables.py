@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imclass.cli.messages import tab_separated
-from imclass.training.evaluation import Report
+from imclass.training.model_evaluation import Report
 
 CONFUSIONS_SHOWN = 10
 

@@ -5,7 +5,7 @@ from imclass.data.channels import Channels, find_model, open_channels
 from imclass.data.class_names import read_class_names
 from imclass.data.folders import find_split_folders
 from imclass.data.in_advance import in_advance
-from imclass.data.label_checks import check_labels, check_width
+from imclass.data.label_checks import check_labels, check_model_width, check_width
 from imclass.data.location import check_stream, local_path, located
 from imclass.data.lst_writer import write_lst
 from imclass.data.opening import open_pair, open_source
@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "Subset",
     "check_labels",
+    "check_model_width",
     "check_stream",
     "check_width",
     "find_model",

@@ -48,6 +48,23 @@ def check_width(source: Labelled, num_classes: int | None, multi_label: bool) ->
         )
 
 
+def check_model_width(source: Labelled, num_classes: int, multi_label: bool) -> None:
+    """Check the number of label columns against a model that is there.
+
+    Raises:
+        DataError: the samples are not labelled as those that it was trained on.
+    """
+    width, expected = source.labels.shape[1], num_classes if multi_label else 1
+    if width != expected:
+        raise DataError(
+            f"samples have {width} label column{'s' if width > 1 else ''}, but the model needs {expected}",
+            where=source.name,
+            fix="It gives each image any of its classes: give one 0/1 column a class."
+            if multi_label
+            else "It gives each image one of its classes: give the number of that class alone.",
+        )
+
+
 def check_labels(source: Labelled, num_classes: int, multi_label: bool) -> None:
     """Check the labels of all samples at once; their width is right.
 

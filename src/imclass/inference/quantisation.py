@@ -21,7 +21,7 @@ from imclass.data import (
     Source,
     Subset,
     check_labels,
-    check_width,
+    check_model_width,
     find_split_folders,
     local_path,
     open_pair,
@@ -124,7 +124,7 @@ def quantise(
     }
     calibration, validation = _parts(source, options)
     for part in (calibration, validation):
-        check_width(part, description.num_classes, description.multi_label)
+        check_model_width(part, description.num_classes, description.multi_label)
         check_labels(part, description.num_classes, description.multi_label)
     program = Program(network, multi_label=description.multi_label).eval()
     bad_images = BadImages(bad_image_limit)

@@ -7,7 +7,7 @@ from typing import Unpack
 from imclass.reports.cross_validation import cross_validated
 from imclass.reports.making import PAGE, make_report
 from imclass.reports.subject import Computing, Subject, answers_to, open_run
-from imclass.training.evaluation import ImageOptions, open_model_and_images
+from imclass.training.model_evaluation import ImageOptions, open_model_and_images
 
 
 def report_run(

@@ -17,7 +17,8 @@ from imclass.images import BadImages, Loader
 from imclass.models import ResNet
 from imclass.training.answers import FILE as ANSWERS_FILE
 from imclass.training.answers import Answers, read_answers
-from imclass.training.evaluation import evaluate, preprocessing_of
+from imclass.training.evaluation import evaluate
+from imclass.training.model_evaluation import preprocessing_of
 from imclass.training.opening import Data, open_data
 from imclass.training.process_group import Processes
 from imclass.training.record import RunRecord, read_record

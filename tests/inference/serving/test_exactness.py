@@ -18,7 +18,7 @@ from imclass.inference.serving.limits import Limits
 from imclass.inference.serving.metrics import Metrics
 from imclass.inference.serving.models import Models
 from imclass.inference.serving.opening import Computing, Opener
-from imclass.training.evaluation import evaluate_model
+from imclass.training.model_evaluation import evaluate_model
 from imclass.training.sampling import evaluation_requests
 from tests.inference.serving.parts import running
 from tests.pictures import CLASSES, picture
