@@ -127,6 +127,12 @@ def test_channels_refuse_what_belongs_to_sources(photos: Path, tmp_path: Path) -
         train(channels=channels, output=tmp_path, image_root=photos, validation_split=0.2, device="cpu", quiet=True)
 
 
+def test_a_run_goes_on_from_one_model(photos: Path, tmp_path: Path) -> None:
+    channels = {"train": photos, "validation": photos, "model": tmp_path}
+    with pytest.raises(UserError, match="a model and a model channel"):
+        train(channels=channels, model=tmp_path / "model.tar.gz", output=tmp_path / "run", device="cpu", quiet=True)
+
+
 def test_the_recipe_fits_a_small_channel(photos: Path, tmp_path: Path) -> None:
     settings = {"recipe": "modern", "image_shape": "3,16,16", "num_layers": 20, "epochs": 1}
     run = train(

@@ -45,7 +45,10 @@ def read_wishes(
     Raises:
         HyperparameterError: all that is wrong with them.
         DataError: two classes have one name.
+        UserError: there are two models to go on from.
     """
+    if "model" in request.channels and model is not None:
+        raise UserError("a model and a model channel, but a run goes on from one", fix="Leave one of them out.")
     values = with_class_count(hyperparameters, class_names)
     given = with_recipe(values, "sagemaker" if request.channels else "modern")
     fine_tuning = "model" in request.channels or model is not None or pretrained is not None
