@@ -207,3 +207,9 @@ def test_the_experiment_must_not_be_deleted(client: MlflowClient, tmp_path: Path
     client.delete_experiment(number)
     with pytest.raises(UserError, match=f"the experiment '{tmp_path.name}' is deleted"):
         open_trackers(["mlflow"])
+
+
+def test_the_experiment_must_be_there(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "123456789")
+    with pytest.raises(UserError, match="there is no experiment '123456789'\nMLFLOW_EXPERIMENT_ID is the number"):
+        open_trackers(["mlflow"])

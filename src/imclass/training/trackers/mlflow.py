@@ -54,7 +54,7 @@ class MlflowTracker:
     def _experiment(self) -> str:
         """The number of the experiment that the variables name, made if there is none of that name."""
         if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return str(self._client.get_experiment(number).experiment_id)
+            return self._experiment_of(number)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         found = self._client.get_experiment_by_name(name)
         if found is None:
@@ -69,6 +69,18 @@ class MlflowTracker:
                 fix="Restore it in MLflow, or choose another one: MLFLOW_EXPERIMENT_NAME=NAME.",
             )
         return str(found.experiment_id)
+
+    def _experiment_of(self, number: str) -> str:
+        try:
+            return str(self._client.get_experiment(number).experiment_id)
+        except self._refusal as error:
+            if getattr(error, "error_code", "") != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UserError(
+                f"there is no experiment {number!r}",
+                where=self._uri,
+                fix="MLFLOW_EXPERIMENT_ID is the number of one. MLFLOW_EXPERIMENT_NAME=NAME makes one that is missing.",
+            ) from error
 
     def _unusable(self, error: Exception) -> UserError:
         return UserError(
