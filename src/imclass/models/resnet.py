@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from imclass.errors import UserError
+from imclass.models.batch_norm import BatchNorm2d, norm_add_relu, norm_relu, norm_relu_pool
 from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
@@ -130,9 +131,9 @@ def _floating(images: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------------- resnet_v2
 
 
-def _batch_norm_v2(channels: int) -> nn.BatchNorm2d:
+def _batch_norm_v2(channels: int) -> BatchNorm2d:
     """MXNet's momentum 0.9 weighs the old value, torch's 0.1 the new one: they mean the same."""
-    return nn.BatchNorm2d(channels, eps=2e-5, momentum=0.1)
+    return BatchNorm2d(channels, eps=2e-5, momentum=0.1)
 
 
 class BasicUnitV2(nn.Module):
@@ -145,12 +146,11 @@ class BasicUnitV2(nn.Module):
         self.bn2 = _batch_norm_v2(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = self.relu(self.bn1(x))
+        activated = norm_relu(self.bn1, x)
         residual: Tensor = self.conv1(activated)
-        residual = self.conv2(self.relu(self.bn2(residual)))
+        residual = self.conv2(norm_relu(self.bn2, residual))
         residual += x if self.sc is None else self.sc(activated)
         return residual
 
@@ -168,13 +168,12 @@ class BottleneckUnitV2(nn.Module):
         self.bn3 = _batch_norm_v2(inner)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
         self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = self.relu(self.bn1(x))
+        activated = norm_relu(self.bn1, x)
         residual: Tensor = self.conv1(activated)
-        residual = self.conv2(self.relu(self.bn2(residual)))
-        residual = self.conv3(self.relu(self.bn3(residual)))
+        residual = self.conv2(norm_relu(self.bn2, residual))
+        residual = self.conv3(norm_relu(self.bn3, residual))
         residual += x if self.sc is None else self.sc(activated)
         return residual
 
@@ -188,7 +187,7 @@ class ResNetV2(ResNet):
     def __init__(self, num_layers: int, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__(num_layers, image_shape, num_classes)
         channels, stem = image_shape[0], self.layout.widths[0]
-        self.bn_data = _batch_norm_v2(channels)
+        self.bn_data = nn.BatchNorm2d(channels, eps=2e-5)
         # MXNet's fix_gamma: the scale is always one. It is kept because the original stores and counts it.
         nn.init.ones_(self.bn_data.weight).requires_grad_(False)
         if self.layout.large_stem:
@@ -199,18 +198,16 @@ class ResNetV2(ResNet):
             self.conv0 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
         features = self._add_stages(BottleneckUnitV2 if self.layout.bottleneck else BasicUnitV2)
         self.bn1 = _batch_norm_v2(features)
-        self.relu = nn.ReLU(inplace=True)
         self.fc1 = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
         x: Tensor = self.conv0(self.bn_data(_floating(images)))
         if self.layout.large_stem:
-            x = self.pool0(self.relu(self.bn0(x)))
+            x = norm_relu_pool(self.bn0, self.pool0, x)
         return x
 
     def activate(self, x: Tensor) -> Tensor:
-        activated: Tensor = self.relu(self.bn1(x))
-        return activated
+        return norm_relu(self.bn1, x)
 
     @property
     def head(self) -> nn.Linear:
@@ -230,7 +227,7 @@ def _shortcut_v1(inputs: int, outputs: int, stride: int) -> nn.Module | None:
     """The identity where shapes allow it, else a normalised 1x1 convolution."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
 
 
 class BasicUnitV1(nn.Module):
@@ -239,18 +236,15 @@ class BasicUnitV1(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn1 = BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.bn2(self.conv2(residual))
-        residual += x if self.downsample is None else self.downsample(x)
-        output: Tensor = self.relu(residual)
-        return output
+        residual = norm_relu(self.bn1, self.conv1(x))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return norm_add_relu(self.bn2, self.conv2(residual), shortcut)
 
 
 class BottleneckUnitV1(nn.Module):
@@ -260,21 +254,18 @@ class BottleneckUnitV1(nn.Module):
         super().__init__()
         inner = outputs // 4
         self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
+        self.bn1 = BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
+        self.bn2 = BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs)
+        self.bn3 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.relu(self.bn2(self.conv2(residual)))
-        residual = self.bn3(self.conv3(residual))
-        residual += x if self.downsample is None else self.downsample(x)
-        output: Tensor = self.relu(residual)
-        return output
+        residual = norm_relu(self.bn1, self.conv1(x))
+        residual = norm_relu(self.bn2, self.conv2(residual))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return norm_add_relu(self.bn3, self.conv3(residual), shortcut)
 
 
 class ResNetV1(ResNet):
@@ -296,15 +287,14 @@ class ResNetV1(ResNet):
             self.conv1 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
         else:
             self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.relu = nn.ReLU(inplace=True)
+        self.bn1 = BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if self.layout.large_stem else nn.Identity()
         features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)
         self.fc = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1((_floating(images) - self.mean) / self.std))))
-        return x
+        x: Tensor = self.conv1((_floating(images) - self.mean) / self.std)
+        return norm_relu_pool(self.bn1, self.maxpool, x) if self.layout.large_stem else norm_relu(self.bn1, x)
 
     def activate(self, x: Tensor) -> Tensor:
         return x  # its units end with their activation

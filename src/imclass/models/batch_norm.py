@@ -1,0 +1,73 @@
+"""Batch norm and what follows it in a residual network, in one place, so that it can be done in one go.
+
+Without more, these are PyTorch's own operations. For the steps of a training on a GPU `kernels` makes them one.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imclass.models.fused import norm as fused
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """PyTorch's batch norm, which may also be computed together with its neighbours.
+
+    Attributes:
+        in_kernels: whether it is, in training; see `kernels`.
+    """
+
+    in_kernels = False
+
+    def is_fused(self, x: Tensor) -> bool:
+        """Whether a batch (N, C, H, W) is normalised in imclass's kernels: there has to be more than one value."""
+        return self.in_kernels and self.training and x.numel() > x.shape[1]
+
+    def forward(self, input: Tensor) -> Tensor:
+        return fused.norm(input, self) if self.is_fused(input) else super().forward(input)
+
+
+def norm_relu(norm: nn.Module, x: Tensor) -> Tensor:
+    """relu(norm(x)), of (N, C, H, W)."""
+    if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
+        return fused.norm_relu(x, norm)
+    return functional.relu(norm(x), inplace=True)
+
+
+def norm_add_relu(norm: nn.Module, x: Tensor, shortcut: Tensor) -> Tensor:
+    """relu(norm(x) + shortcut), of (N, C, H, W)."""
+    if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
+        return fused.norm_add_relu(x, shortcut, norm)
+    residual = norm(x)
+    residual += shortcut
+    return functional.relu(residual, inplace=True)
+
+
+def norm_relu_pool(norm: nn.Module, pool: nn.Module, x: Tensor) -> Tensor:
+    """pool(relu(norm(x))), of (N, C, H, W); the pool of the large stem, see `resnet`."""
+    if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
+        return fused.norm_relu_pool(x, norm)
+    pooled: Tensor = pool(functional.relu(norm(x), inplace=True))
+    return pooled
+
+
+def have_kernels(device: torch.device) -> bool:
+    """Whether the kernels can be tried on a device: a GPU, and Triton to compile them."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+@contextmanager
+def kernels(model: nn.Module) -> Iterator[None]:
+    """Inside, a model's batch norms are computed in imclass's kernels while it is in training mode."""
+    norms = [part for part in model.modules() if isinstance(part, BatchNorm2d)]
+    for norm in norms:
+        norm.in_kernels = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.in_kernels = False

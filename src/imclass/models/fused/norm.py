@@ -1,0 +1,245 @@
+"""Batch norm with addition, activation and pooling around it, as operations of PyTorch's automatic differentiation.
+
+PyTorch takes a pass over memory for each of them, and two for a batch norm, which is slower than the convolutions
+between them. Here each operation reads its input twice forward and twice backward, which is the least: once for sums
+over the batch, once for what depends on them. Nothing is kept for the backward pass but the input, what normalised it,
+and the result where an addition hides from the input what the activation has let through.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+_BLOCK_CHANNELS = 64  # of a program at most: in 16 bits one line of the cache
+_BLOCK_ELEMENTS = 4096  # of a program that goes over its block once
+_SUMMED_ELEMENTS = 2048  # of a block of a program that adds up many, whose sums stay in registers
+_PROGRAMS_A_PROCESSOR = 8  # that add up
+_BLOCK_PROGRAMS = 128  # whose sums are added up together
+_FINAL_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How an array (rows, channels) is divided among programs."""
+
+    rows: int
+    channels: int
+    processors: int
+
+    @classmethod
+    def of(cls, x: Tensor) -> "_Shape":
+        processors = torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 1
+        return cls(x.numel() // x.shape[1], x.shape[1], processors)
+
+    @property
+    def block_channels(self) -> int:
+        return min(_BLOCK_CHANNELS, 1 << (self.channels - 1).bit_length())
+
+    @property
+    def channel_blocks(self) -> int:
+        return -(-self.channels // self.block_channels)
+
+    def blocks(self, elements: int = _BLOCK_ELEMENTS) -> dict[str, int]:
+        return {"BLOCK_ROWS": elements // self.block_channels, "BLOCK_CHANNELS": self.block_channels}
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Programs of a kernel that goes over everything once."""
+        return -(-self.rows // self.blocks()["BLOCK_ROWS"]), self.channel_blocks
+
+    @property
+    def rows_a_program(self) -> int:
+        """Rows that a program adds up, a multiple of its block."""
+        block = self.blocks(_SUMMED_ELEMENTS)["BLOCK_ROWS"]
+        programs = max(1, self.processors * _PROGRAMS_A_PROCESSOR // self.channel_blocks)
+        return block * -(-self.rows // (programs * block))
+
+    @property
+    def programs(self) -> int:
+        """Programs that add up the rows of a block of channels."""
+        return -(-self.rows // self.rows_a_program)
+
+    @property
+    def final_grid(self) -> tuple[int]:
+        return (-(-self.channels // _FINAL_CHANNELS),)
+
+
+_FINAL = {"BLOCK_PROGRAMS": _BLOCK_PROGRAMS, "BLOCK_CHANNELS": _FINAL_CHANNELS}
+
+
+def norm(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
+    """Batch norm of a training batch (N, C, H, W); moves the running statistics of `by`."""
+    return _apply(_Norm, x, None, by, False)
+
+
+def norm_relu(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
+    """`norm`, then max(0, .)."""
+    return _apply(_Norm, x, None, by, True)
+
+
+def norm_add_relu(x: Tensor, shortcut: Tensor, by: nn.BatchNorm2d) -> Tensor:
+    """`norm`, then + shortcut (N, C, H, W), then max(0, .)."""
+    return _apply(_Norm, x, shortcut, by, True)
+
+
+def norm_relu_pool(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
+    """`norm_relu`, then the maxima of 3x3 pixels, every 2 pixels, from 1 before the image to 1 behind it."""
+    return _apply(_NormPool, x, by)
+
+
+def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    by = arguments[2] if function is _Norm else arguments[1]
+    result: Tensor = function.apply(*arguments, by.weight, by.bias)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Norm(torch.autograd.Function):
+    """Norm, and then perhaps an addition and an activation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, relu: bool, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        from imclass.models.fused import kernels
+
+        x = _channels_last(x)
+        shape = _Shape.of(x)
+        found = _found(x, shape, by)
+        y = torch.empty_like(x)
+        added = x if shortcut is None else _channels_last(shortcut.to(x.dtype))
+        kernels.activate[shape.grid](
+            x, added, found, y, shape.rows, shape.channels, ADDS=shortcut is not None, RELU=relu, **shape.blocks()
+        )
+        ctx.adds, ctx.relu = shortcut is not None, relu
+        ctx.shortcut_dtype = None if shortcut is None else shortcut.dtype
+        ctx.save_for_backward(x, found, *([y] if ctx.adds else []))
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[no-untyped-call,untyped-decorator]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from imclass.models.fused import kernels
+
+        x, found, *rest = ctx.saved_tensors
+        shape = _Shape.of(x)
+        dy = _channels_last(dy)
+        dz = torch.empty_like(x) if ctx.adds else dy
+        y = rest[0] if ctx.adds else x
+        sums = _sums(x, shape)
+        kernels.gradients[shape.programs, shape.channel_blocks](
+            dy,
+            y,
+            x,
+            found,
+            dz,
+            sums,
+            shape.rows,
+            shape.channels,
+            shape.rows_a_program,
+            ADDS=ctx.adds,
+            RELU=ctx.relu,
+            **shape.blocks(_SUMMED_ELEMENTS),
+        )
+        d_weight, d_bias, factors = _of_gradients(sums, found, shape)
+        dx = torch.empty_like(x)
+        masks = ctx.relu and not ctx.adds  # dz is masked already
+        kernels.of_input[shape.grid](
+            dz, x, found, factors, dx, shape.rows, shape.channels, RELU=masks, **shape.blocks()
+        )
+        d_shortcut = dz.to(ctx.shortcut_dtype) if ctx.adds else None
+        return dx, d_shortcut, None, None, d_weight, d_bias
+
+
+class _NormPool(torch.autograd.Function):
+    """Norm, activation and pooling."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, by: nn.BatchNorm2d, weight: Tensor, bias: Tensor) -> Tensor:
+        from imclass.models.fused import kernels
+
+        x = _channels_last(x)
+        found = _found(x, _Shape.of(x), by)
+        images, channels, height, width = x.shape
+        size = (images, channels, (height - 1) // 2 + 1, (width - 1) // 2 + 1)
+        y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        winners = torch.empty_like(y, dtype=torch.uint8)
+        shape = _Shape.of(y)
+        blocks = shape.blocks(_SUMMED_ELEMENTS)
+        grid = -(-shape.rows // blocks["BLOCK_ROWS"]), shape.channel_blocks
+        kernels.pool[grid](x, found, y, winners, height, width, *size[2:], shape.rows, channels, **blocks)
+        ctx.save_for_backward(x, found, winners)
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[no-untyped-call,untyped-decorator]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from imclass.models.fused import kernels
+
+        x, found, winners = ctx.saved_tensors
+        shape = _Shape.of(x)
+        dy = _channels_last(dy)
+        sides = (*x.shape[2:], *dy.shape[2:])
+        sums = _sums(x, shape)
+        blocks = shape.blocks(_SUMMED_ELEMENTS)
+        kernels.pool_gradients[shape.programs, shape.channel_blocks](
+            dy, winners, x, found, sums, *sides, shape.rows, shape.channels, shape.rows_a_program, **blocks
+        )
+        d_weight, d_bias, factors = _of_gradients(sums, found, shape)
+        dx = torch.empty_like(x)
+        grid = -(-shape.rows // blocks["BLOCK_ROWS"]), shape.channel_blocks
+        kernels.pool_input[grid](
+            dy, winners, x, found, factors, dx, *sides, shape.rows, shape.channels, **blocks
+        )
+        return dx, None, d_weight, d_bias
+
+
+def _found(x: Tensor, shape: _Shape, by: nn.BatchNorm2d) -> Tensor:
+    """(4, C) float32: mean, 1 / standard deviation, scale and offset of the batch; moves the running statistics."""
+    from imclass.models.fused import kernels
+
+    assert by.momentum is not None, "the networks' batch norms have a momentum"
+    sums = _sums(x, shape)
+    kernels.statistics[shape.programs, shape.channel_blocks](
+        x, sums, shape.rows, shape.channels, shape.rows_a_program, **shape.blocks(_SUMMED_ELEMENTS)
+    )
+    found = torch.empty((4, shape.channels), dtype=torch.float32, device=x.device)
+    kernels.of_batch[shape.final_grid](
+        x,
+        sums,
+        by.weight,
+        by.bias,
+        by.running_mean,
+        by.running_var,
+        by.num_batches_tracked,
+        found,
+        shape.programs,
+        shape.rows,
+        shape.channels,
+        by.eps,
+        by.momentum,
+        **_FINAL,
+    )
+    return found
+
+
+def _of_gradients(sums: Tensor, found: Tensor, shape: _Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients (C,) of weight and bias, and (3, C) what gives the gradient of the input; all float32."""
+    from imclass.models.fused import kernels
+
+    d_weight, d_bias = torch.empty_like(found[0]), torch.empty_like(found[0])
+    factors = torch.empty_like(found[:3])
+    kernels.of_gradients[shape.final_grid](
+        sums, found, d_weight, d_bias, factors, shape.programs, shape.rows, shape.channels, **_FINAL
+    )
+    return d_weight, d_bias, factors
+
+
+def _sums(x: Tensor, shape: _Shape) -> Tensor:
+    return torch.empty((2, shape.programs, shape.channels), dtype=torch.float32, device=x.device)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
