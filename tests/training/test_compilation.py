@@ -6,6 +6,7 @@ differentiation in a fraction of the time.
 
 import functools
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,13 @@ import torch
 
 from imclass.data import open_source
 from imclass.hyperparameters import Hyperparameters, parse
-from imclass.models import build
 from imclass.training import train
-from imclass.training.compilation import CompiledUpdate, compile_update, reason_against, seconds_saved
+from imclass.training.compilation import CompiledUpdate, Kernels, compile_update, reason_against, rehearse
 from imclass.training.job import Job
 from imclass.training.loop import set_training_mode
 from imclass.training.preparation import prepare
 from imclass.training.process_group import Processes
-from imclass.training.step import Training, update
+from imclass.training.step import Training, Update, update
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, 0, 1, CPU)
@@ -56,47 +56,94 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
 
 
-def random_batch(count: int, dtype: torch.dtype = torch.uint8) -> tuple[torch.Tensor, torch.Tensor]:
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter runs the kernels, which are imported anew for it."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.delitem(sys.modules, "imclass.models.fused.kernels", raising=False)
+
+
+def random_batch(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(count)
     images = torch.randint(0, 256, (count, 3, 16, 16), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 3, (count, 1), generator=generator).float()
-    return images.to(dtype).contiguous(memory_format=torch.channels_last), labels
+    return images.contiguous(memory_format=torch.channels_last), labels
 
 
 # ------------------------------------------------------------------------------------------------- the rule
 
 ON_GPU = Processes(0, 1, 0, 1, torch.device("cuda", 0))
-IMAGENET = {"num_layers": 50, "image_shape": "3,224,224", "num_classes": 1000, "num_training_samples": 1_281_167}
 
 
 @pytest.mark.parametrize(
     ("changes", "processes", "reason"),
     [
         ({"compile": "off"}, ON_GPU, "compile=off"),
+        ({}, ON_GPU, None),
+        ({}, ALONE, "compile=auto compiles on a GPU only"),
         ({"compile": "on"}, ALONE, None),
-        ({"compile": "on", "epochs": 1}, ON_GPU, None),
-        ({**IMAGENET, "epochs": 90}, ALONE, "on a GPU only"),
-        ({**IMAGENET, "epochs": 90}, ON_GPU, None),
-        ({**IMAGENET, "num_training_samples": 5000, "epochs": 10}, ON_GPU, "expects to save 3.3 s in this run"),
-        ({**IMAGENET, "epochs": 2}, ON_GPU, None),
-        ({**IMAGENET, "epochs": 8}, Processes(1, 8, 1, 8, torch.device("cuda", 1)), "expects to save 83.6 s"),
+        ({"sync_batch_norm": True}, Processes(0, 2, 0, 2, torch.device("cuda", 0)), "exchanges statistics"),
         ({"compile": "on", "sync_batch_norm": True}, Processes(0, 2, 0, 2, CPU), "exchanges statistics"),
         ({"compile": "on", "sync_batch_norm": True}, ALONE, None),
     ],
 )
 def test_runs_that_are_compiled(changes: dict[str, object], processes: Processes, reason: str | None) -> None:
-    settings = settings_of(**changes)
-    with torch.device("meta"):
-        model = build("resnet_v1", settings.num_layers, settings.image_shape, settings.num_classes or 0)
-    said = reason_against(settings, model, processes)
+    said = reason_against(settings_of(**changes), processes)
     assert said == reason if reason is None else reason in str(said)
 
 
-def test_the_saving_is_that_of_the_measured_network() -> None:
-    settings = settings_of(**IMAGENET, epochs=1)
-    with torch.device("meta"):
-        model = build("resnet_v1", 50, (3, 224, 224), 1000)
-    assert seconds_saved(settings, model, 1) == pytest.approx(1_281_167 / 4755 - 1_281_167 / 6895, rel=1e-3)
+def test_without_triton_a_gpu_takes_the_network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert reason_against(settings_of(), ON_GPU) == "Triton is not installed"
+
+
+# --------------------------------------------------------------------------------------------- imclass's kernels
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("network", ["resnet_v2", "resnet_v1"])
+def test_steps_in_kernels_learn_as_plain_ones_do(photos: Path, tmp_path: Path, network: str) -> None:
+    states, losses = [], []
+    for mode in ("off", "auto"):
+        training = prepared(photos, tmp_path, compile=mode, network=network)
+        step: Update = update
+        if mode == "auto":
+            fast = Kernels(training.model, tmp_path)
+            assert rehearse(training, fast, random_batch(12)[0]) is None
+            step = CompiledUpdate(fast, torch.Size((12, 3, 16, 16)), torch.uint8, 0.0)
+        for size in (12, 5):  # 5: some images cannot be read
+            training.optimizer.begin(0.01)
+            losses.append(step(training, *random_batch(size), None)[1].mean().item())
+        states.append(training.model.state_dict())
+    assert losses[2:] == pytest.approx(losses[:2], rel=1e-4)
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.linalg.vector_norm((tensor - states[1][name]).float()) <= (
+            1e-3 * torch.linalg.vector_norm(tensor.float()) + 1e-6
+        ), name
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_the_rehearsal_of_kernels_leaves_no_trace(photos: Path, tmp_path: Path) -> None:
+    training = prepared(photos, tmp_path)
+    before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+    assert rehearse(training, Kernels(training.model, tmp_path), random_batch(12)[0]) is None
+    assert all(torch.equal(before[name], tensor) for name, tensor in training.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in training.model.parameters())
+    assert not any(getattr(part, "in_kernels", False) for part in training.model.modules())
+
+
+def test_kernels_that_fail_are_told_and_left(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*arguments: object) -> torch.Tensor:
+        raise OSError("no compiler is installed")
+
+    monkeypatch.setattr("imclass.training.compilation.reason_against", lambda settings, processes: None)
+    monkeypatch.setattr("imclass.models.fused.norm.norm_relu", broken)
+    with caplog.at_level(logging.WARNING):
+        assert compile_update(prepared(photos, tmp_path)) is None
+    assert "cannot be compiled, going on without: OSError: no compiler is installed" in caplog.text
 
 
 # --------------------------------------------------------------------------------------------- the compiled step

@@ -252,8 +252,8 @@ class Hyperparameters(BaseModel):
 
     compile: Literal["auto", "on", "off"] = _extension(
         "auto",
-        "Compile the network for the device before the first step. auto: on a GPU, in runs long enough to win time by "
-        "it; on: always, on a CPU too; off: never.",
+        "What computes the network in training steps. auto: on a GPU imclass's own kernels around the convolutions; "
+        "on: what torch.compile makes of it, on a CPU too; off: PyTorch's kernels.",
     )
     decoder: Literal["cpu", "auto", "hardware"] = _extension(
         "cpu",

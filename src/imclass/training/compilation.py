@@ -1,11 +1,14 @@
-"""The network compiled for the device that it trains on, region by region.
+"""The network made fast for the device that it trains on, in a rehearsal before the first step.
+
+    auto   on a GPU: PyTorch's convolutions, and imclass's kernels for all that stands between them
+    on     what torch.compile makes of it, region by region
 
 A region is the stem, a residual unit or the last activation. Units of the same shape share their kernels, so 152 layers
 take little longer than 50. The gradients of a unit are ready when its own backward pass is done, and not only when that
 of the whole network is, so that several processes exchange them meanwhile.
 
-Regions are compiled for one shape of batch, in a rehearsal before the first step. Batches of other shapes, and all that
-is not a training step, take the network as it is. Compiled code is kept in the cache folder for later runs.
+Either is made for one shape of batch. Batches of other shapes, and all that is not a training step, take the network as
+it is. Compiled code is kept in the cache folder for later runs.
 """
 
 import logging
@@ -14,7 +17,9 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -22,16 +27,11 @@ from torch import nn
 from imclass.cache_folder import cache_folder
 from imclass.hyperparameters import Hyperparameters
 from imclass.models import ResNet
-from imclass.models.cost import multiply_adds
+from imclass.models.batch_norm import have_kernels, kernels
 from imclass.training.process_group import Processes
 from imclass.training.step import Answers, Training, precision_context, step_dtype, update
 
 log = logging.getLogger(__name__)
-
-# ResNet-50 at 224 pixels, 4.09e9 multiply-adds an image, trained at 4,755 images/s on an H200 in bfloat16 with batches
-# of 256, and at 6,895 compiled, which took 52 s with an empty cache and 8 s with a full one. Slower GPUs win more.
-SECONDS_SAVED = (1 / 4755 - 1 / 6895) / 4.09e9  # of each image, for each multiply-add of its forward pass
-WORTH_SECONDS = 100.0  # what compiling has to save: twice what it takes with an empty cache
 
 _MOST_SHAPES = 64  # of units with the same code: a large network has eight, and twice as many with a frozen backbone
 
@@ -39,15 +39,50 @@ _MOST_SHAPES = 64  # of units with the same code: a large network has eight, and
 # the cache folder cannot be written.
 _FAILURES = (RuntimeError, ImportError, OSError)
 
-
 # What torch's compiler says of its own code.
 _OWN_WARNINGS = ("The .grad attribute of a Tensor that is not a leaf", "`torch.jit.script_method` is deprecated")
 
 
-class Regions:
-    """The regions of a network, compiled when they are first called."""
+class FastNetwork(Protocol):
+    """A way to compute a network's training steps faster."""
 
-    def __init__(self, model: ResNet) -> None:
+    def __str__(self) -> str:
+        """What is compiled, for the log."""
+        ...
+
+    def rehearsed(self) -> AbstractContextManager[None]:
+        """Inside, the network goes forward and backward for the first time, and what it needs is compiled."""
+        ...
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Inside, the network is computed this way."""
+        ...
+
+
+class Kernels:
+    """imclass's own kernels for batch norms and what is around them, see `models.fused`."""
+
+    def __init__(self, model: ResNet, folder: Path) -> None:
+        os.environ.setdefault("TRITON_CACHE_DIR", str(folder / "triton"))
+        self._model = model
+
+    def __str__(self) -> str:
+        return "the kernels around the convolutions"
+
+    def rehearsed(self) -> AbstractContextManager[None]:
+        """As `in_use`: Triton compiles what is called for the first time."""
+        return self.in_use()
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Inside, the network's batch norms are computed in the kernels."""
+        return kernels(self._model)
+
+
+class Regions:
+    """The regions of a network, compiled by torch.compile when they are first called."""
+
+    def __init__(self, model: ResNet, folder: Path) -> None:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
         units = [unit for name in model.stage_names for unit in model.get_submodule(name).children()]
         places: list[tuple[nn.Module, str]] = [(model, "stem"), *((unit, "forward") for unit in units)]
         places.append((model, "activate"))
@@ -56,17 +91,26 @@ class Regions:
                 (owner, method, torch.compile(getattr(owner, method), dynamic=False)) for owner, method in places
             ]
 
-    def __len__(self) -> int:
-        return len(self._compiled)
+    def __str__(self) -> str:
+        return f"{len(self._compiled)} regions of the network"
+
+    @contextmanager
+    def rehearsed(self) -> Iterator[None]:
+        """Inside, regions that are called are compiled, or it fails."""
+        with ExitStack() as stack:
+            stack.enter_context(
+                torch._dynamo.config.patch(recompile_limit=_MOST_SHAPES, fail_on_recompile_limit_hit=True)
+            )
+            stack.enter_context(without_own_warnings())
+            stack.enter_context(self.in_use())
+            try:
+                yield
+            except torch._dynamo.exc.FailOnRecompileLimitHit as error:
+                raise RuntimeError(str(error)) from error
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, the network's regions are the compiled ones, and cuDNN tries its algorithms for shapes new to it.
-
-        It takes seconds to try them, which is why other shapes of batch go without.
-        """
-        cudnn = torch.backends.cudnn
-        tried_before, cudnn.benchmark = cudnn.benchmark, True
+        """Inside, the network's regions are the compiled ones."""
         for owner, method, compiled in self._compiled:
             setattr(owner, method, compiled)
         try:
@@ -74,19 +118,18 @@ class Regions:
         finally:
             for owner, method, _ in self._compiled:
                 delattr(owner, method)
-            cudnn.benchmark = tried_before
 
 
 class CompiledUpdate:
-    """`step.update` with a compiled network for full batches, and with the network as it is for others.
+    """`step.update` with the fast network for full batches, and with the network as it is for others.
 
     Args:
-        regions: compiled for batches of `shape` and `dtype`.
-        seconds: what compiling took.
+        network: rehearsed with batches of `shape` and `dtype`.
+        seconds: what the rehearsal took.
     """
 
-    def __init__(self, regions: Regions, shape: torch.Size, dtype: torch.dtype, seconds: float) -> None:
-        self.regions = regions
+    def __init__(self, network: FastNetwork, shape: torch.Size, dtype: torch.dtype, seconds: float) -> None:
+        self.network = network
         self.shape = shape
         self.dtype = dtype
         self.seconds = seconds
@@ -100,78 +143,67 @@ class CompiledUpdate:
     ) -> Answers:
         if images.shape != self.shape or images.dtype != self.dtype:
             return update(training, images, labels, partner_labels)
-        with self.regions.in_use():
+        with self.network.in_use():
             return update(training, images, labels, partner_labels)
 
 
 def compile_update(training: Training) -> CompiledUpdate | None:
-    """The compiled step, if that is asked for or worth it, and works on all processes; else None and a line in the log.
+    """The fast step, if there is one and it works on all processes; else None and a line in the log.
 
     The network must be in the mode, and its parameters must learn or not, as in the steps to come. Its state is as
     before; gradients are dropped.
     """
     settings, processes = training.hyperparameters, training.processes
     assert isinstance(training.model, ResNet)
-    reason = reason_against(settings, training.model, processes)
+    reason = reason_against(settings, processes)
     if reason:
         log.info("The network is not compiled: %s", reason)
         return None
-    folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("compiled")))
+    folder = cache_folder("compiled")
     share = processes.share(training.batch_size)
     shape = (share.stop - share.start, *settings.image_shape)
     images = torch.zeros(shape, dtype=step_dtype(settings), device=processes.device)
     images = images.contiguous(memory_format=torch.channels_last)
     began = time.perf_counter()
-    regions = Regions(training.model)
-    problem = rehearse(training, regions, images)
+    network: FastNetwork = (Regions if settings.compile == "on" else Kernels)(training.model, folder)
+    problem = rehearse(training, network, images)
     if processes.any(problem is not None):
         log.warning("The network cannot be compiled, going on without: %s", problem or "it fails on another process")
         return None
     seconds = time.perf_counter() - began
-    log.info("Compiled %d regions of the network in %.1f s; the code is kept in %s", len(regions), seconds, folder)
-    return CompiledUpdate(regions, images.shape, images.dtype, seconds)
+    log.info("Compiled %s in %.1f s; the code is kept in %s", network, seconds, folder)
+    return CompiledUpdate(network, images.shape, images.dtype, seconds)
 
 
-def reason_against(settings: Hyperparameters, model: ResNet, processes: Processes) -> str | None:
-    """Why a run's network is not compiled, in words; None when it is."""
+def reason_against(settings: Hyperparameters, processes: Processes) -> str | None:
+    """Why a run's network is computed as it is, in words; None when it is not."""
     if settings.compile == "off":
         return "compile=off"
     if settings.sync_batch_norm and processes.world_size > 1:
         return "sync_batch_norm exchanges statistics between processes in the middle of it"
-    if settings.compile == "on":
-        return None
-    if processes.device.type != "cuda":
+    if settings.compile == "auto" and processes.device.type != "cuda":
         return "compile=auto compiles on a GPU only"
-    saved = seconds_saved(settings, model, processes.world_size)
-    if saved < WORTH_SECONDS:
-        return f"compile=auto expects to save {saved:.1f} s in this run, and {WORTH_SECONDS:g} s make it worth while"
+    if settings.compile == "auto" and not have_kernels(processes.device):
+        return "Triton is not installed"
     return None
 
 
-def seconds_saved(settings: Hyperparameters, model: ResNet, world_size: int) -> float:
-    """What compiling is expected to save each process in a whole run, by figures of one H200."""
-    assert settings.num_training_samples is not None
-    images = settings.epochs * settings.num_training_samples / world_size
-    return SECONDS_SAVED * multiply_adds(model) * images
-
-
-def rehearse(training: Training, regions: Regions, images: torch.Tensor) -> str | None:
-    """Compile the regions: go forward and backward once, and leave no trace of it in the network.
+def rehearse(training: Training, network: FastNetwork, images: torch.Tensor) -> str | None:
+    """Go forward and backward once, and leave no trace of it in the network.
 
     Returns:
         Why that failed, in a line; None when it did not.
     """
     model = training.model
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    limits = torch._dynamo.config.patch(recompile_limit=_MOST_SHAPES, fail_on_recompile_limit_hit=True)
     try:
-        with limits, without_own_warnings(), regions.in_use():
+        with network.rehearsed():
             with precision_context(images.device, training.hyperparameters.precision_dtype):
                 logits = model(images)
             logits.float().sum().backward()
         if images.device.type == "cuda":
             torch.cuda.synchronize(images.device)
-    except (*_FAILURES, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
+    except _FAILURES as error:
         return brief(error)
     finally:
         model.zero_grad(set_to_none=True)

@@ -24,7 +24,6 @@ import triton
 import triton.language as tl
 
 
-
 @triton.jit
 def statistics(
     x,
