@@ -22,6 +22,11 @@ BLOCK = 2048  # pixels a program: the interpreter is fastest with few programs
 REFUSED = b"refused by the decoder"
 
 
+def as_tensors(images: Sequence[bytes]) -> list[torch.Tensor]:
+    """Encoded images as a decoder is given them."""
+    return [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
+
+
 class LibjpegDecoder:
     """Decodes with libjpeg as nvJPEG does: whole size, EXIF ignored. Refuses images that contain `REFUSED`.
 
@@ -34,9 +39,10 @@ class LibjpegDecoder:
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def decode(self, images: Sequence[bytes], channels: int) -> list[torch.Tensor | None]:
+    def decode(self, images: Sequence[torch.Tensor], channels: int) -> list[torch.Tensor | None]:
         self.calls.append(len(images))
-        return [None if REFUSED in image else self._decode(image, channels) for image in images]
+        encoded = [image.numpy().tobytes() for image in images]
+        return [None if REFUSED in image else self._decode(image, channels) for image in encoded]
 
     def _decode(self, image: bytes, channels: int) -> torch.Tensor:
         pixels = simplejpeg.decode_jpeg(image, "GRAY" if channels == 1 else "RGB", fastdct=False, fastupsample=False)

@@ -17,7 +17,7 @@ from imclass.images.gpu.decoder import NvjpegDecoder, suits_hardware
 from imclass.images.gpu.opening import open_hardware, wants_hardware
 from imclass.images.gpu.share import DecodeShare
 from imclass.images.header import read_header
-from tests.images.gpu.conftest import REFUSED, LibjpegDecoder
+from tests.images.gpu.conftest import REFUSED, LibjpegDecoder, as_tensors
 
 pytest.importorskip("triton")
 
@@ -59,6 +59,15 @@ ON_CPU = [1, 3, 4, 6]
 def make(source, hardware_decoder, **options) -> Loader:
     values = {"threads": 2, "device": DEVICE, "bad_images": BadImages(1.0), "decoder": "hardware", **options}
     return Loader(source, PREPROCESSING, hardware_decoder=hardware_decoder, **values)
+
+
+def helped(source, hardware_decoder, threads: int) -> Loader:
+    """A loader with `auto`, which on a CPU would not ask for the hardware decoder."""
+    loader = make(source, hardware_decoder, threads=threads, augmentation=AUGMENTATIONS["crop"])
+    loader._hardware = open_hardware("auto", DEVICE, threads, hardware_decoder)
+    loader._has_tried_hardware = True
+    assert loader._hardware is not None
+    return loader
 
 
 def requests(samples: int, batch_size: int, number: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -116,7 +125,7 @@ def test_any_number_of_threads_gives_the_same(mixed, threads: int) -> None:
 def test_threads_take_a_share_when_batches_are_waited_for(mixed, decoder, monkeypatch) -> None:
     monkeypatch.setattr(DecodeShare, "portion", 0.4)
     asked = [request for number in range(2) for request in requests(13, 13, number)]
-    batches = collect(make(mixed, decoder, augmentation=AUGMENTATIONS["crop"]), asked)
+    batches = collect(helped(mixed, decoder, threads=2), asked)
     first_rows = [indices[:8] for indices, _ in asked]  # the last 5 of a batch are the threads'
     assert sum(decoder.calls) == 1 + sum(index not in ON_CPU for indices in first_rows for index in indices)
     for batch, (indices, passes) in zip(batches, asked, strict=True):
@@ -128,12 +137,11 @@ def test_threads_take_a_share_when_batches_are_waited_for(mixed, decoder, monkey
 
 
 def test_speeds_and_waiting_are_measured(mixed, decoder) -> None:
-    hardware = open_hardware("auto", DEVICE, 2, decoder)
-    assert hardware is not None
-    loader = make(mixed, decoder, augmentation=AUGMENTATIONS["crop"])
-    loader._hardware, loader._has_tried_hardware = hardware, True
+    loader = helped(mixed, decoder, threads=2)
     batches = collect(loader, requests(13, 7))
     assert [len(batch.indices) for batch in batches] == [7, 6]
+    hardware = loader._hardware
+    assert hardware is not None
     assert hardware.share._hardware_seconds is not None
     assert hardware.share._hardware_seconds > 0
     assert hardware.share._need > 0
@@ -310,10 +318,9 @@ class FakeTorchvision:
 
     def decode_jpeg(self, encoded, *, mode, device):
         self.calls.append(len(encoded))
-        images = [bytes(image.numpy()) for image in encoded]
-        if any(REFUSED in image for image in images):
+        if any(REFUSED in image.numpy().tobytes() for image in encoded):
             raise RuntimeError(f"Error while decoding JPEG images: {self.problem}")
-        return LibjpegDecoder().decode(images, 1 if mode == "grey" else 3)
+        return LibjpegDecoder().decode(encoded, 1 if mode == "grey" else 3)
 
 
 def nvjpeg(io: FakeTorchvision) -> NvjpegDecoder:
@@ -323,8 +330,9 @@ def nvjpeg(io: FakeTorchvision) -> NvjpegDecoder:
 
 
 def test_one_refused_image_does_not_cost_the_others(jpeg, photo) -> None:
-    images = [jpeg(photo(number, 40, 50)) for number in range(8)]
-    images[5] += REFUSED
+    encoded = [jpeg(photo(number, 40, 50)) for number in range(8)]
+    encoded[5] += REFUSED
+    images = as_tensors(encoded)
     io = FakeTorchvision()
     decoded = nvjpeg(io).decode(images, 3)
     assert [image is None for image in decoded] == [number == 5 for number in range(8)]
@@ -339,7 +347,7 @@ def test_one_refused_image_does_not_cost_the_others(jpeg, photo) -> None:
 @pytest.mark.parametrize("problem", ["CUDA out of memory. Tried to allocate", "CUDA error: unspecified launch failure"])
 def test_faults_of_the_device_are_no_bad_images(jpeg, photo, problem: str) -> None:
     with pytest.raises(RuntimeError, match=problem[:15]):
-        nvjpeg(FakeTorchvision(problem)).decode([jpeg(photo(0, 40, 50)), REFUSED], 3)
+        nvjpeg(FakeTorchvision(problem)).decode(as_tensors([jpeg(photo(0, 40, 50)), REFUSED]), 3)
 
 
 @pytest.mark.gpu
