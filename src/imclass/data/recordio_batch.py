@@ -14,6 +14,7 @@ lie one after the other in one buffer as they do in a file, and the images are v
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -63,19 +64,19 @@ def read_images(
     sizes = np.array([file.status().st_size for file in files], np.int64)
     is_inside = (stored_bytes >= PART_HEAD.size + IMAGE_HEADER.size) & (stored_bytes % 4 == 0)
     is_inside &= (offsets >= 0) & (offsets + stored_bytes <= sizes[numbers])
-    lengths = np.where(is_inside, stored_bytes, 0)
+    chosen = np.flatnonzero(is_inside)
+    lengths = stored_bytes[chosen]
     stops = np.cumsum(lengths)
     starts = stops - lengths
     buffer = memory.room(int(lengths.sum()))
-    places = zip(numbers.tolist(), offsets.tolist(), starts.tolist(), stops.tolist(), strict=True)
+    places = zip(numbers[chosen].tolist(), offsets[chosen].tolist(), starts.tolist(), stops.tolist(), strict=True)
     pieces = [_Piece(files[file].descriptor, offset, buffer.data[start:stop]) for file, offset, start, stop in places]
-    is_read = _read(pieces) & is_inside
-    first, end, is_whole = _image_places(buffer, starts[is_read], lengths[is_read])
+    is_read = _read(pieces)
+    first, end, is_whole = _image_places(buffer, starts, lengths)
     images: list[memoryview | None] = [None] * len(offsets)
-    for record, start, stop, is_good in zip(
-        np.flatnonzero(is_read).tolist(), first.tolist(), end.tolist(), is_whole.tolist(), strict=True
-    ):
-        images[record] = buffer.data[start:stop] if is_good else None
+    good = np.flatnonzero(is_read & is_whole)
+    for record, start, stop in zip(chosen[good].tolist(), first[good].tolist(), end[good].tolist(), strict=True):
+        images[record] = buffer.data[start:stop]
     return images
 
 
@@ -97,7 +98,8 @@ def _read(pieces: Sequence[_Piece]) -> NDArray[np.bool_]:
     missing = np.flatnonzero(~is_read).tolist()
     if _CAN_ADVISE:
         for descriptor, offset, target in map(pieces.__getitem__, missing):
-            os.posix_fadvise(descriptor, offset, len(target), os.POSIX_FADV_WILLNEED)
+            with suppress(OSError):  # a file system that takes no advice is read without it
+                os.posix_fadvise(descriptor, offset, len(target), os.POSIX_FADV_WILLNEED)
     for number in missing:
         is_read[number] = _try_to_read(pieces[number], 0)
     return is_read
