@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imclass.errors import ImageError
-from imclass.images import MAX_PIXELS, dimensions
+from imclass.images import MAX_PIXELS, dimensions, header
 from imclass.images.header import png_is_complete, read_header
 
 
@@ -55,10 +55,27 @@ def test_damaged_exif_counts_as_none(damaged: bytes) -> None:
     assert read_header(jpeg_header(damaged, frame(40, 30))).orientation == 1
 
 
-def test_a_header_like_the_last_one_is_read_alike() -> None:
+def test_a_header_like_an_earlier_one_is_read_alike() -> None:
     data = jpeg_header(exif(6), frame(40, 30))
     assert read_header(data) == read_header(data[:-2] + b"another picture\xff\xd9")
     assert read_header(data).orientation == 6
+
+
+def test_no_more_than_some_headers_are_remembered(monkeypatch) -> None:
+    known = header._KnownJpegs()
+    monkeypatch.setattr(header, "_known_jpegs", known)
+    monkeypatch.setattr(header, "_MOST_REMEMBERED", 3)
+    for width in (40, 41, 42, 43, 40, 44, 42):
+        assert dimensions(jpeg_header(frame(width, 30))) == (width, 30)
+        assert 1 <= len(known._headers) <= 3
+
+
+def test_long_headers_are_not_remembered(monkeypatch) -> None:
+    known = header._KnownJpegs()
+    monkeypatch.setattr(header, "_known_jpegs", known)
+    for width in (40, 41):
+        assert dimensions(jpeg_header(segment(0xFE, bytes(5000)), frame(width, 30))) == (width, 30)
+    assert known._headers == {}
 
 
 def test_headers_that_begin_alike_are_told_apart() -> None:

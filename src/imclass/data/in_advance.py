@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data.source import ReadsAhead, Source, Subset
+from imclass.data.source import ReadsAhead, Source, innermost, through
 
 GROUPS_TOGETHER = 8
 """So many groups are announced at once: the more, the more of their samples lie side by side."""
@@ -31,21 +31,14 @@ def in_advance(
     Yields:
         The same groups.
     """
-    places: Indices | None = None
-    while isinstance(source, Subset):
-        places = source.indices if places is None else source.indices[places]
-        source = source.source
+    source, places = innermost(source)
     if not isinstance(source, ReadsAhead):
         yield iter(order)
         return
     try:
-        yield _announced(source, order, lambda group: _through(places, indices_of(group)))
+        yield _announced(source, order, lambda group: through(places, indices_of(group)))
     finally:
         source.forget()
-
-
-def _through(places: Indices | None, indices: Indices) -> Indices:
-    return indices if places is None else places[indices]
 
 
 def _announced(source: ReadsAhead, order: Iterable[Group], indices_of: Callable[[Group], Indices]) -> Iterator[Group]:

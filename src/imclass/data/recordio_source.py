@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imclass.data.location import shown_name
 from imclass.data.recordio import image_of, place
+from imclass.data.recordio_batch import ReusedMemory, read_images
 from imclass.data.recordio_index import RecordIndex, load_index
 from imclass.data.recordio_reader import Record, RecordFile
 from imclass.data.source import Sample, check_index
@@ -105,5 +106,12 @@ class RecordSource(IndexedRecords):
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        files = [RecordFile(path, shown_name(path)) for path in paths]
-        super().__init__(files, [load_index(file) for file in files], name)
+        self._local_files = [RecordFile(path, shown_name(path)) for path in paths]
+        super().__init__(self._local_files, [load_index(file) for file in self._local_files], name)
+
+    def read_together(self, indices: NDArray[np.int64], memory: ReusedMemory) -> list[memoryview | None]:
+        """Read the encoded images of samples (n,) into the memory, of which they are views; see `read_images`."""
+        for index in indices[(indices < 0) | (indices >= len(self))].tolist():
+            check_index(index, len(self))
+        numbers = np.searchsorted(self._first_records, indices, side="right") - 1
+        return read_images(self._local_files, numbers, self._offsets[indices], self._stored_bytes[indices], memory)

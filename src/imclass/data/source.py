@@ -114,6 +114,20 @@ class Subset:
         return self.source[int(self.indices[index])]
 
 
+def innermost(source: Source) -> tuple[Source, NDArray[np.int64] | None]:
+    """The source that a subset, or a subset of one, takes its samples from, and which samples: None for all."""
+    places: NDArray[np.int64] | None = None
+    while isinstance(source, Subset):
+        places = source.indices if places is None else source.indices[places]
+        source = source.source
+    return source, places
+
+
+def through(places: NDArray[np.int64] | None, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers that samples of a subset have in the source `innermost` found."""
+    return indices if places is None else places[indices]
+
+
 @dataclass(frozen=True)
 class ArrivedSamples:
     """The samples of a batch that came out of a stream, in the order of the batch.

@@ -258,7 +258,7 @@ class Hyperparameters(BaseModel):
     decoder: Literal["cpu", "auto", "hardware"] = _extension(
         "cpu",
         "What decodes the JPEGs of training. cpu: the CPU; auto: on a GPU its hardware decoder, helped by the CPU "
-        "where training waits for images; hardware: the hardware decoder alone, or a refusal.",
+        "where that is faster; hardware: the hardware decoder alone, or a refusal.",
     )
 
     # Extensions: network and input

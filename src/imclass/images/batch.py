@@ -1,5 +1,6 @@
 """A batch: as it is asked for, while it is made, and as it is delivered."""
 
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -67,7 +68,8 @@ class Pending:
     Attributes:
         samples: the `planned` samples asked for.
         rows: (planned, COLUMNS) uniforms; None without augmentation.
-        pixels: (planned, H, W, C) uint8 on the CPU, page-locked when the device is a GPU; filled by tasks.
+        shape: (planned, H, W, C), of `pixels`.
+        is_pinned: whether `pixels` are page-locked, as the device is a GPU.
         tasks: what fills it.
         failures: why, by row, for images that cannot be read.
         enlarged: (planned,) which images are smaller than image_shape.
@@ -77,12 +79,23 @@ class Pending:
 
     samples: ChosenSamples | ArrivedSamples
     rows: NDArray[np.float32] | None
-    pixels: torch.Tensor
+    shape: tuple[int, int, int, int]
+    is_pinned: bool
     enlarged: NDArray[np.bool_]
     tasks: list[Future[None]] = field(default_factory=list)
     failures: dict[int, ImageError] = field(default_factory=dict)
     on_device: DeviceBatch | None = None
     copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
+    _pixels: torch.Tensor | None = None
+    _allocating: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def pixels(self) -> torch.Tensor:
+        """(planned, H, W, C) uint8 on the CPU, filled by tasks. They are allocated when the first one asks."""
+        with self._allocating:
+            if self._pixels is None:
+                self._pixels = torch.empty(self.shape, dtype=torch.uint8, pin_memory=self.is_pinned)
+            return self._pixels
 
     @property
     def is_decoded(self) -> bool:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
 from imclass.data.source import ArrivedSamples, Source
+from imclass.data.together import together
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
 from imclass.images.batch import Batch, ChosenSamples, Pending, Request, indices_of
@@ -27,7 +28,8 @@ from imclass.images.decoded_set import DecodedSet, decode_set
 from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.gpu.decoder import HardwareDecoder
-from imclass.images.gpu.feed import DeviceBatch, Hardware, HardwareFeed
+from imclass.images.gpu.feed import DeviceBatch, HardwareFeed
+from imclass.images.gpu.lane import Hardware
 from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardware, wants_hardware
 from imclass.images.header import read_header
 from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
@@ -181,6 +183,7 @@ class Loader:
             scaled_decode=self._scaled_decode,
             threads=self._threads,
             stall_seconds=self._stall_seconds,
+            read_together=None if isinstance(self.source, PipeChannel) else together(self.source),
         )
 
     def _deliver_all(
@@ -193,7 +196,7 @@ class Loader:
             if not ahead:
                 return
             if self._hardware is not None:
-                self._hardware.share.asked(is_ready=ahead[0].is_decoded)
+                self._hardware.share.asked(len(ahead[0].enlarged), is_ready=ahead[0].is_decoded)
             workers.wait(ahead[0].tasks)
             self._copy_decoded(ahead)
             yield self._deliver(ahead.popleft())
@@ -241,11 +244,11 @@ class Loader:
         samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
         indices = samples.indices
         height, width = self.preprocessing.height, self.preprocessing.width
-        shape = (len(indices), height, width, self.preprocessing.channels)
         pending = Pending(
             samples=samples,
             rows=None if self.augmentation is None else self._draws.rows(indices, samples.passes),
-            pixels=torch.empty(shape, dtype=torch.uint8, pin_memory=self._copy_stream is not None),
+            shape=(len(indices), height, width, self.preprocessing.channels),
+            is_pinned=self._copy_stream is not None,
             enlarged=np.zeros(len(indices), np.bool_),
         )
         if self._decoded is not None and self._plain_layout is not None:

@@ -1,79 +1,34 @@
 """Batches of the loader with a hardware decoder: a stand-in on the CPU, and the real one where there is a GPU."""
 
-import sys
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from imclass.data.source import ArrivedSamples, Sample
-from imclass.errors import DataError, UserError
-from imclass.images import AUGMENTATIONS, BadImages, Batch, Loader, Preprocessing, augment, preprocess
+from imclass.errors import DataError
+from imclass.images import AUGMENTATIONS, BadImages, Loader, Preprocessing, augment, preprocess
 from imclass.images.draws import draw
-from imclass.images.gpu.decoder import NvjpegDecoder, suits_hardware
-from imclass.images.gpu.opening import open_hardware, wants_hardware
+from imclass.images.gpu.decoder import suits_hardware
 from imclass.images.gpu.share import DecodeShare
 from imclass.images.header import read_header
-from tests.images.gpu.conftest import REFUSED, LibjpegDecoder
+from tests.images.gpu.conftest import (
+    CPU,
+    DEVICE,
+    ON_CPU,
+    PREPROCESSING,
+    REFUSED,
+    DeviceLibjpegDecoder,
+    collect,
+    helped,
+    make,
+    pixels,
+    requests,
+)
 
 pytest.importorskip("triton")
-
-CPU = torch.device("cpu")
-DEVICE = torch.device("cuda", 0) if torch.cuda.is_available() else CPU
-PREPROCESSING = Preprocessing((3, 16, 20), 40)
-
-
-class DeviceLibjpegDecoder(LibjpegDecoder):
-    """The stand-in, delivering to `DEVICE`."""
-
-    def decode(self, images, channels):
-        return [None if image is None else image.to(DEVICE) for image in super().decode(images, channels)]
-
-
-@pytest.fixture
-def decoder() -> DeviceLibjpegDecoder:
-    return DeviceLibjpegDecoder()
-
-
-@pytest.fixture
-def mixed(memory_source, jpeg, png, photo):
-    """13 images: plain JPEGs, and every kind that the CPU decodes."""
-    images = [jpeg(photo(number, 70 + 3 * number, 110 - 2 * number)) for number in range(13)]
-    images[1] = png(photo(1, 70, 80))
-    images[3] = jpeg(photo(3, 70, 90), progressive=True)
-    images[4] = jpeg(Image.fromarray(photo(4, 80, 90)).convert("CMYK"))
-    images[6] = jpeg(photo(6, 20, 30))
-    images[8] = jpeg(Image.fromarray(photo(8, 80, 90)).convert("L"))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    images[10] = jpeg(photo(10, 70, 110), exif=exif.tobytes())
-    return memory_source(images, "mixed")
-
-
-ON_CPU = [1, 3, 4, 6]
-
-
-def make(source, hardware_decoder, **options) -> Loader:
-    values = {"threads": 2, "device": DEVICE, "bad_images": BadImages(1.0), "decoder": "hardware", **options}
-    return Loader(source, PREPROCESSING, hardware_decoder=hardware_decoder, **values)
-
-
-def requests(samples: int, batch_size: int, number: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-    order = np.random.default_rng(number).permutation(samples)
-    parts = [order[start : start + batch_size] for start in range(0, samples, batch_size)]
-    return [(part, np.full(len(part), number)) for part in parts]
-
-
-def collect(loader: Loader, asked) -> list[Batch]:
-    with loader:
-        return list(loader.batches(asked))
-
-
-def pixels(batch: Batch) -> np.ndarray:
-    return batch.images.permute(0, 2, 3, 1).cpu().numpy().astype(int)
 
 
 def test_batches_are_those_of_the_cpu(mixed, decoder) -> None:
@@ -116,7 +71,7 @@ def test_any_number_of_threads_gives_the_same(mixed, threads: int) -> None:
 def test_threads_take_a_share_when_batches_are_waited_for(mixed, decoder, monkeypatch) -> None:
     monkeypatch.setattr(DecodeShare, "portion", 0.4)
     asked = [request for number in range(2) for request in requests(13, 13, number)]
-    batches = collect(make(mixed, decoder, augmentation=AUGMENTATIONS["crop"]), asked)
+    batches = collect(helped(mixed, decoder, threads=2), asked)
     first_rows = [indices[:8] for indices, _ in asked]  # the last 5 of a batch are the threads'
     assert sum(decoder.calls) == 1 + sum(index not in ON_CPU for indices in first_rows for index in indices)
     for batch, (indices, passes) in zip(batches, asked, strict=True):
@@ -128,12 +83,11 @@ def test_threads_take_a_share_when_batches_are_waited_for(mixed, decoder, monkey
 
 
 def test_speeds_and_waiting_are_measured(mixed, decoder) -> None:
-    hardware = open_hardware("auto", DEVICE, 2, decoder)
-    assert hardware is not None
-    loader = make(mixed, decoder, augmentation=AUGMENTATIONS["crop"])
-    loader._hardware, loader._has_tried_hardware = hardware, True
+    loader = helped(mixed, decoder, threads=2)
     batches = collect(loader, requests(13, 7))
     assert [len(batch.indices) for batch in batches] == [7, 6]
+    hardware = loader._hardware
+    assert hardware is not None
     assert hardware.share._hardware_seconds is not None
     assert hardware.share._hardware_seconds > 0
     assert hardware.share._need > 0
@@ -248,98 +202,6 @@ def test_leaving_early_leaves_no_threads(mixed, decoder) -> None:
     assert threading.active_count() > before
     loader.close()
     assert threading.active_count() == before
-
-
-def test_auto_leaves_validation_to_the_cpu() -> None:
-    cuda = torch.device("cuda", 0)
-    assert wants_hardware("auto", cuda, augments=True)
-    assert not wants_hardware("auto", cuda, augments=False)
-    assert not wants_hardware("auto", CPU, augments=True)
-    assert not wants_hardware("cpu", cuda, augments=True)
-    assert wants_hardware("hardware", cuda, augments=False)
-    with pytest.raises(ValueError, match="auto, cpu or hardware"):
-        wants_hardware("gpu", cuda, augments=True)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("problem", ["raises", "refuses", "wrong colours"])
-def test_a_decoder_that_does_not_work_is_found_out(caplog, problem: str) -> None:
-    class Wrong(DeviceLibjpegDecoder):
-        def decode(self, images, channels):
-            if problem == "raises":
-                raise RuntimeError("no such symbol")
-            return [None if problem == "refuses" else image.flip(0) for image in super().decode(images, channels)]
-
-    assert open_hardware("auto", DEVICE, 2, Wrong()) is None
-    said = {"raises": "no such symbol", "refuses": "refused a plain JPEG", "wrong colours": "levels on average"}[
-        problem
-    ]
-    [record] = caplog.records
-    assert record.levelname == "WARNING"
-    assert "2 CPU threads" in record.getMessage()
-    assert said in record.getMessage()
-    with pytest.raises(UserError, match=said):
-        open_hardware("hardware", DEVICE, 2, Wrong())
-
-
-def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkeypatch) -> None:
-    caplog.set_level("INFO")
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    assert open_hardware("auto", DEVICE, 3) is None
-    [record] = caplog.records
-    assert record.levelname == "INFO"
-    assert record.getMessage().startswith("JPEGs are decoded on 3 CPU threads, not on the GPU: ")
-    assert "pip install 'imclass[gpu]'" in record.getMessage()
-    with pytest.raises(UserError, match="JPEGs cannot be decoded"):
-        open_hardware("hardware", DEVICE, 3)
-
-
-def test_the_hardware_decoder_is_refused_where_there_is_no_gpu(mixed) -> None:
-    with pytest.raises(UserError, match="decoder=hardware is for a GPU, and this runs on the CPU"):
-        make(mixed, None, device=CPU)
-
-
-class FakeTorchvision:
-    """`torchvision.io` whose nvJPEG refuses a list with any image that contains `REFUSED`."""
-
-    class ImageReadMode:
-        RGB, GRAY = "rgb", "grey"
-
-    def __init__(self, problem: str = "Failed to decode batch: 2") -> None:
-        self.problem = problem
-        self.calls: list[int] = []
-
-    def decode_jpeg(self, encoded, *, mode, device):
-        self.calls.append(len(encoded))
-        images = [bytes(image.numpy()) for image in encoded]
-        if any(REFUSED in image for image in images):
-            raise RuntimeError(f"Error while decoding JPEG images: {self.problem}")
-        return LibjpegDecoder().decode(images, 1 if mode == "grey" else 3)
-
-
-def nvjpeg(io: FakeTorchvision) -> NvjpegDecoder:
-    decoder = object.__new__(NvjpegDecoder)
-    decoder._device, decoder._io = CPU, io
-    return decoder
-
-
-def test_one_refused_image_does_not_cost_the_others(jpeg, photo) -> None:
-    images = [jpeg(photo(number, 40, 50)) for number in range(8)]
-    images[5] += REFUSED
-    io = FakeTorchvision()
-    decoded = nvjpeg(io).decode(images, 3)
-    assert [image is None for image in decoded] == [number == 5 for number in range(8)]
-    assert all(image.shape == (3, 40, 50) for image in decoded if image is not None)
-    assert io.calls == [8, 4, 4, 2, 1, 1, 2]
-    assert nvjpeg(io).decode([], 1) == []
-    [grey] = nvjpeg(io).decode(images[:1], 1)
-    assert grey is not None
-    assert grey.shape == (1, 40, 50)
-
-
-@pytest.mark.parametrize("problem", ["CUDA out of memory. Tried to allocate", "CUDA error: unspecified launch failure"])
-def test_faults_of_the_device_are_no_bad_images(jpeg, photo, problem: str) -> None:
-    with pytest.raises(RuntimeError, match=problem[:15]):
-        nvjpeg(FakeTorchvision(problem)).decode([jpeg(photo(0, 40, 50)), REFUSED], 3)
 
 
 @pytest.mark.gpu

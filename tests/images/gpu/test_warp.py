@@ -9,16 +9,23 @@ from PIL import Image
 
 from imclass.images import AUGMENTATIONS, Augmentation, Preprocessing, augment, decode, preprocess
 from imclass.images.draws import draw
-from imclass.images.gpu.warp import execute_batch
+from imclass.images.gpu.warp import WarpTables
 from imclass.images.header import read_header
 from imclass.images.plan import Distortion, ImagePlan, lay_out
 from imclass.images.plan_batch import BatchPlan, Sizes, plan_batch
+from tests.images.gpu.conftest import as_tensors
 
 pytest.importorskip("triton")
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MEAN, STD = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
 EVERYTHING = AUGMENTATIONS["crop_color_transform"]
+
+
+def execute_batch(images, orientations, plan, out, rows, *, scaled_decode: bool = True, **options) -> None:
+    tables = WarpTables(out.device)
+    tables.prepare(orientations, plan, rows, scaled_decode=scaled_decode)
+    tables.launch(images, out, **options)
 
 
 def executed(images: Sequence[torch.Tensor], plan: BatchPlan, preprocessing: Preprocessing, **options) -> np.ndarray:
@@ -33,7 +40,7 @@ def executed(images: Sequence[torch.Tensor], plan: BatchPlan, preprocessing: Pre
 
 
 def as_stored(decoder, images: Sequence[bytes], channels: int = 3) -> list[torch.Tensor]:
-    decoded = decoder.decode(images, channels)
+    decoded = decoder.decode(as_tensors(images), channels)
     assert all(image is not None for image in decoded)
     return decoded
 
@@ -227,8 +234,34 @@ def test_nothing_to_do() -> None:
     out = torch.full((2, 8, 8, 3), 7, dtype=torch.uint8, device=DEVICE)
     nothing = np.zeros(0, np.int64)
     plan = plan_batch(None, nothing, nothing, Preprocessing((3, 8, 8)))
-    assert execute_batch([], nothing, plan, out, nothing, fill_value=0) == []
+    execute_batch([], nothing, plan, out, nothing, fill_value=0)
     assert (out == 7).all()
+
+
+def test_tables_serve_one_batch_after_another(photo, jpeg, libjpeg_decoder) -> None:
+    preprocessing = Preprocessing((3, 20, 20), 40)
+    tables = WarpTables(DEVICE)
+    for seeds in ([0, 1, 2], [3], [4, 5, 6], []):
+        data = [jpeg(photo(seed, 70 + seed, 90)) for seed in seeds]
+        images = [image.to(DEVICE) for image in as_stored(libjpeg_decoder, data)]
+        out = torch.empty((len(seeds), 20, 20, 3), dtype=torch.uint8, device=DEVICE)
+        rows = np.arange(len(seeds))
+        tables.prepare(np.ones(len(seeds), np.int64), plan_batch(None, *sizes_of(data), preprocessing), rows)
+        tables.launch(images, out, fill_value=127)
+        for result, image in zip(out.cpu().numpy().astype(int), data, strict=True):
+            assert np.abs(result - preprocess(image, preprocessing)).mean() < 1.0
+
+
+def test_rows_of_images_that_cannot_be_had_are_left_alone(photo, jpeg, libjpeg_decoder) -> None:
+    preprocessing = Preprocessing((3, 20, 20), 40)
+    data = [jpeg(photo(seed, 70, 90 + seed)) for seed in range(4)]
+    images = [image.to(DEVICE) for image in as_stored(libjpeg_decoder, data)]
+    out = torch.full((4, 20, 20, 3), 7, dtype=torch.uint8, device=DEVICE)
+    plan = plan_batch(None, *sizes_of(data), preprocessing)
+    execute_batch([None, images[1], None, images[3]], np.ones(4, np.int64), plan, out, np.arange(4), fill_value=127)
+    assert (out[[0, 2]] == 7).all()
+    for row in (1, 3):
+        assert np.abs(out[row].cpu().numpy().astype(int) - preprocess(data[row], preprocessing)).mean() < 1.0
 
 
 def test_augmentation_without_draws_is_none(photo, jpeg, libjpeg_decoder) -> None:

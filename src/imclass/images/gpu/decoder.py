@@ -8,26 +8,29 @@ import importlib
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
 
-from imclass.images.header import ImageHeader, is_cut_off
+from imclass.errors import ImageError
+from imclass.images.header import ImageHeader, is_cut_off, read_header
 from imclass.images.preprocess import SMALL_IMAGE_PIXELS
+
+_LONGEST_USUAL_HEADER = 4096  # bytes; only photographs with long notes have more in front of their picture
+_END_OF_JPEG = b"\xff\xd9"
 
 
 class HardwareDecoder(Protocol):
-    """Decodes JPEGs on a device. It is called from one thread at a time."""
+    """Decodes JPEGs on a device. Several threads call it; whether it decodes for one after the other is its affair."""
 
     @property
     def name(self) -> str:
         """What decodes, for a log line."""
         ...
 
-    def decode(self, images: Sequence[bytes], channels: int) -> list[torch.Tensor | None]:
+    def decode(self, images: Sequence[torch.Tensor], channels: int) -> list[torch.Tensor | None]:
         """Decode JPEGs that `suits_hardware`.
 
         Args:
-            images: the encoded images.
+            images: the encoded images, (bytes,) uint8 each on the CPU.
             channels: 3 for RGB, 1 for grey.
 
         Returns:
@@ -37,14 +40,28 @@ class HardwareDecoder(Protocol):
         ...
 
 
-def suits_hardware(data: bytes, header: ImageHeader) -> bool:
+def header_of(data: bytes | memoryview) -> ImageHeader:
+    """As `read_header`; of memory that others own it copies no more than the header, where that is as long as usual.
+
+    Raises:
+        ImageError: as `read_header`.
+    """
+    if isinstance(data, bytes):
+        return read_header(data)
+    try:
+        return read_header(bytes(data[:_LONGEST_USUAL_HEADER]))  # it fails, or tells what the whole would tell
+    except ImageError:
+        return read_header(bytes(data))
+
+
+def suits_hardware(data: bytes | memoryview, header: ImageHeader) -> bool:
     """Whether an image is left to a hardware decoder; all others are decoded on the CPU.
 
     The engine knows baseline JPEGs only, has no word for a missing end, and does not tell RGB from YCbCr as libjpeg
     does. Of a small image the CPU is done before it has reached the device.
     """
     is_large = header.stored_width * header.stored_height > SMALL_IMAGE_PIXELS
-    return header.is_usual_jpeg and is_large and not is_cut_off(data)
+    return header.is_usual_jpeg and is_large and (data[-2:] == _END_OF_JPEG or not is_cut_off(bytes(data)))
 
 
 class NvjpegDecoder:
@@ -60,14 +77,15 @@ class NvjpegDecoder:
         self._io = importlib.import_module("torchvision.io")
         self.name = f"{torch.cuda.get_device_name(device)} (nvJPEG of torchvision {torchvision.__version__})"
 
-    def decode(self, images: Sequence[bytes], channels: int) -> list[torch.Tensor | None]:
+    def decode(self, images: Sequence[torch.Tensor], channels: int) -> list[torch.Tensor | None]:
         """As `HardwareDecoder.decode`.
 
         torchvision allocates the results on the current stream but writes them from one of its own, without waiting.
-        What this stream still uses must therefore be kept allocated until it is done (`HardwareFeed` does so).
+        What this stream still uses must therefore be kept allocated until it is done (`Lane` does so). It decodes one
+        list after the other, without Python's lock, in which the next one already waits.
         """
         mode = self._io.ImageReadMode.GRAY if channels == 1 else self._io.ImageReadMode.RGB
-        return self._decode(_as_tensors(images), mode)
+        return self._decode(images, mode)
 
     def _decode(self, encoded: Sequence[torch.Tensor], mode: object) -> list[torch.Tensor | None]:
         """One image that nvJPEG refuses makes it refuse the whole list, so the halves are tried apart."""
@@ -82,14 +100,6 @@ class NvjpegDecoder:
             return [None]
         middle = len(encoded) // 2
         return self._decode(encoded[:middle], mode) + self._decode(encoded[middle:], mode)
-
-
-def _as_tensors(images: Sequence[bytes]) -> tuple[torch.Tensor, ...]:
-    """The images as uint8 tensors, in one copy."""
-    if not images:
-        return ()
-    together = np.concatenate([np.frombuffer(image, np.uint8) for image in images])
-    return torch.split(torch.from_numpy(together), [len(image) for image in images])
 
 
 def _is_fatal(problem: RuntimeError) -> bool:

@@ -1,16 +1,20 @@
 """Decodes and augments batches on the GPU, ahead of their use.
 
-    reading threads   read the images and look at their headers; decode at once what does not suit the hardware
-    one thread        hands the others of a batch to the decoder, then launches the kernel, on its own stream
-    CPU threads       decode and augment a share of each batch, where the decoder alone is too slow
+    batch threads     each makes one batch, in a `Lane`: reads it, looks at the headers, plans, hands the JPEGs to the
+                      decoder and launches the kernel. There are as many as there are lanes, and no more, because what
+                      they compete for is Python's lock
+    reading threads   read the images for them, where the source is not one that reads a batch at once (local records):
+                      files and networks make each image wait, so several are read at the same time
+    CPU threads       decode and augment what does not suit the hardware
+    helpers           decode and augment a share of each batch, where that makes the whole faster
 
 What the CPU decodes it also augments, by the CPU's own code; only the finished pixels go to the device.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -19,16 +23,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imclass.data.together import ReadTogether
 from imclass.errors import ImageError
-from imclass.images.gpu.decoder import HardwareDecoder, suits_hardware
-from imclass.images.gpu.share import DecodeShare
-from imclass.images.gpu.warp import execute_batch
-from imclass.images.header import ImageHeader, read_header
-from imclass.images.plan_batch import plan_batch
+from imclass.images.gpu.decoder import header_of, suits_hardware
+from imclass.images.gpu.lane import LANES, Hardware, Lane
+from imclass.images.header import ImageHeader
+from imclass.images.plan_batch import BatchPlan, plan_batch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.workers import Workers
 
 _IMAGES_A_TASK = 16
+_MOST_READERS = 8
 
 FillRow = Callable[[int, bytes], None]
 """Decodes and augments an encoded image on the CPU, for a row of a batch."""
@@ -58,8 +63,7 @@ class DeviceBatch:
         uniforms: (planned, COLUMNS) of the augmentation; None without.
         fill_row: the CPU's way to a row.
         failures: why, by row, for images that cannot be read.
-        encoded: by row, what the hardware decoder is given.
-        rows: (m,) the rows that the device has made, in order; the others are the CPU's.
+        rows: (m,) the rows that the device has made, in order; the others are the CPU's, or failures.
         enlarged: (m,) which of them were smaller than image_shape.
         pixels: (planned, H, W, C) uint8 on the device; None until the batch is done.
         finished: recorded on the device after the kernel; None on a CPU.
@@ -69,7 +73,6 @@ class DeviceBatch:
     uniforms: NDArray[np.float32] | None
     fill_row: FillRow
     failures: dict[int, ImageError]
-    encoded: dict[int, tuple[bytes, ImageHeader]] = field(default_factory=dict)
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     enlarged: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     pixels: torch.Tensor | None = None
@@ -79,41 +82,32 @@ class DeviceBatch:
         """The rows that the CPU has filled, as runs of neighbours."""
         is_cpu = np.ones(len(self.samples.indices), np.bool_)
         is_cpu[self.rows] = False
+        is_cpu[list(self.failures)] = False
         edges = np.flatnonzero(np.diff(is_cpu, prepend=False, append=False))
         return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """What feeds of one loader share.
+class _Planned:
+    """The images of a batch that the hardware decodes: rows (m,), what is encoded, headers and plan of each."""
 
-    Attributes:
-        decoder: decodes.
-        device: where.
-        stream: where the kernel runs; None on a CPU.
-        share: divides the work.
-    """
-
-    decoder: HardwareDecoder
-    device: torch.device
-    stream: torch.cuda.Stream | None
-    share: DecodeShare
-
-    def on_stream(self) -> AbstractContextManager[object]:
-        """Make `stream` the current one."""
-        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+    rows: NDArray[np.int64]
+    encoded: list[bytes | memoryview]
+    headers: list[ImageHeader]
+    plan: BatchPlan
 
 
 class HardwareFeed:
     """Makes batches on the device. It must be closed.
 
     Args:
-        hardware: decoder and stream.
+        hardware: decoder and lanes.
         preprocessing: geometry of the result.
         augmentation: None for validation.
         scaled_decode: as in `preprocess`.
-        threads: number of reading threads.
+        threads: number of CPU threads, and of reading threads if there are fewer than 8.
         stall_seconds: longest wait for a read.
+        read_together: reads the images of a batch at once; None where each is read by itself.
     """
 
     def __init__(
@@ -125,128 +119,172 @@ class HardwareFeed:
         scaled_decode: bool,
         threads: int,
         stall_seconds: float,
+        read_together: ReadTogether | None = None,
     ) -> None:
         self._hardware = hardware
         self._preprocessing = preprocessing
         self._augmentation = augmentation
         self._scaled_decode = scaled_decode
-        self._readers = Workers(threads, stall_seconds)
-        self._decoding = Workers(1, stall_seconds)
-        self._in_use: tuple[list[torch.Tensor], torch.cuda.Event | None] = ([], None)
+        self._threads = threads
+        self._stall_seconds = stall_seconds
+        self._read_together = read_together
+        self._is_closing = threading.Event()
+        self._makers = Workers(LANES, stall_seconds)
+        self._readers = Workers(0 if read_together else min(threads, _MOST_READERS), stall_seconds)
+        self._helpers = Workers(hardware.share.threads, stall_seconds)
+        hardware.share.begin_pass()
 
     def begin(self, batch: DeviceBatch, cpu: Workers) -> list[Future[None]]:
         """Begin a batch; it is done when all the futures are.
 
         Args:
-            cpu: threads that decode the CPU's share.
+            cpu: threads that decode what does not suit the hardware.
         """
         planned = len(batch.samples.indices)
-        first_of_cpu = planned - self._hardware.share.rows_of_threads(planned)
-        reads = [self._readers.submit(partial(self._read, batch, rows)) for rows in _pieces(0, first_of_cpu)]
-        fills = [cpu.submit(partial(self._fill, batch, rows)) for rows in _pieces(first_of_cpu, planned)]
-        return [*reads, *fills, self._decoding.submit(partial(self._decode, batch, reads))]
+        first_of_helpers = planned - self._hardware.share.rows_of_threads(planned)
+        images: dict[int, bytes | memoryview] = {}
+        pieces = [] if self._read_together else _pieces(range(first_of_helpers), _IMAGES_A_TASK)
+        reads = [self._readers.submit(partial(self._read, batch, rows, images)) for rows in pieces]
+        shared = _pieces(range(first_of_helpers, planned), _IMAGES_A_TASK)
+        fills = [self._helpers.submit(partial(self._fill_share, batch, rows)) for rows in shared]
+        make = partial(self._make, batch, range(first_of_helpers), images, reads, cpu)
+        return [*reads, *fills, self._makers.submit(make)]
 
     def close(self) -> None:
         """Drop what has not begun, wait for the rest, and end the threads."""
+        self._is_closing.set()
+        self._helpers.close()
         self._readers.close()
-        self._decoding.close()
-        self._let_go()
+        self._makers.close()
+        self._hardware.let_go()
 
-    def _read(self, batch: DeviceBatch, rows: range) -> None:
-        for row, data in _images(batch, rows):
+    def _read(self, batch: DeviceBatch, rows: Sequence[int], images: dict[int, bytes | memoryview]) -> None:
+        """Read images one by one into `images`; what cannot be had is noted as a failure."""
+        for row in rows:
+            if self._is_closing.is_set():
+                return
             try:
-                header = read_header(data)
+                images[row] = batch.samples.image(row)
+            except ImageError as problem:
+                batch.failures[row] = problem
+
+    def _fill_share(self, batch: DeviceBatch, rows: Sequence[int]) -> None:
+        """The helpers' part."""
+        start = time.perf_counter()
+        images: dict[int, bytes | memoryview] = {}
+        self._read(batch, rows, images)
+        self._fill(batch, images)
+        self._hardware.share.thread_took(time.perf_counter() - start, len(rows))
+
+    def _fill(self, batch: DeviceBatch, images: dict[int, bytes | memoryview]) -> None:
+        for row, data in images.items():
+            if self._is_closing.is_set():
+                return
+            batch.fill_row(row, bytes(data))
+
+    def _make(
+        self,
+        batch: DeviceBatch,
+        rows: range,
+        images: dict[int, bytes | memoryview],
+        reads: list[Future[None]],
+        cpu: Workers,
+    ) -> None:
+        """Make a batch: all its `rows` but those that the CPU threads fill."""
+        self._readers.wait(reads)
+        height, width, channels = self._preprocessing.height, self._preprocessing.width, self._preprocessing.channels
+        with self._hardware.lane(self._stall_seconds) as lane, lane.on_stream():
+            lane.let_go()
+            if self._read_together is not None:
+                self._read_at_once(batch, rows, images, lane)
+            planned, others = self._divided(batch, images)
+            fills = self._submit(batch, others, cpu)
+            shape = (len(batch.samples.indices), height, width, channels)
+            pixels = torch.empty(shape, dtype=torch.uint8, device=self._hardware.device)
+            if planned is not None:
+                refused = self._decode(batch, planned, pixels, lane)
+                fills += self._submit(batch, refused, cpu)  # which says what is wrong with them
+            else:
+                batch.finished = lane.keep([])
+            cpu.wait(fills)  # before the lane's memory is used again
+        batch.pixels = pixels
+
+    def _read_at_once(self, batch: DeviceBatch, rows: range, images: dict[int, bytes | memoryview], lane: Lane) -> None:
+        assert self._read_together is not None
+        read = self._read_together(batch.samples.indices[rows.start : rows.stop], lane.encoded)
+        images.update((row, data) for row, data in zip(rows, read, strict=True) if data is not None)
+        self._read(batch, [row for row, data in zip(rows, read, strict=True) if data is None], images)
+
+    def _divided(
+        self, batch: DeviceBatch, images: dict[int, bytes | memoryview]
+    ) -> tuple[_Planned | None, dict[int, bytes | memoryview]]:
+        """What the hardware decodes, and the other images that can be read, by row."""
+        others: dict[int, bytes | memoryview] = {}
+        suited: dict[int, ImageHeader] = {}
+        for row in sorted(images):
+            try:
+                header = header_of(images[row])
             except ImageError as problem:
                 batch.failures[row] = problem
                 continue
-            if suits_hardware(data, header):
-                batch.encoded[row] = data, header
+            if suits_hardware(images[row], header):
+                suited[row] = header
             else:
-                batch.fill_row(row, data)
+                others[row] = images[row]
+        if not suited:
+            return None, others
+        plan = self._plan(batch, suited)
+        rows = np.array(list(suited), np.int64)
+        if plan.needs_steps.any():
+            others.update((row, images[row]) for row in rows[plan.needs_steps].tolist())
+            chosen = np.flatnonzero(~plan.needs_steps)
+            plan, rows = plan.taken(chosen), rows[chosen]
+        numbers = rows.tolist()
+        return _Planned(rows, [images[row] for row in numbers], [suited[row] for row in numbers], plan), others
 
-    def _fill(self, batch: DeviceBatch, rows: range) -> None:
-        start = time.perf_counter()
-        for row, data in _images(batch, rows):
-            batch.fill_row(row, data)
-        self._hardware.share.thread_took(time.perf_counter() - start, len(rows))
+    def _plan(self, batch: DeviceBatch, headers: dict[int, ImageHeader]) -> BatchPlan:
+        uniforms = None if batch.uniforms is None else batch.uniforms[list(headers)]
+        widths = np.array([header.width for header in headers.values()])
+        heights = np.array([header.height for header in headers.values()])
+        return plan_batch(uniforms, widths, heights, self._preprocessing, self._augmentation)
 
-    def _decode(self, batch: DeviceBatch, reads: list[Future[None]]) -> None:
-        self._readers.wait(reads)
-        height, width, channels = self._preprocessing.height, self._preprocessing.width, self._preprocessing.channels
-        with self._hardware.on_stream():
-            shape = (len(batch.samples.indices), height, width, channels)
-            pixels = torch.empty(shape, dtype=torch.uint8, device=self._hardware.device)
-            if batch.encoded:
-                self._make(batch, pixels)
-            if self._hardware.stream is not None:
-                batch.finished = self._hardware.stream.record_event()
-        batch.encoded.clear()
-        batch.pixels = pixels
+    def _decode(
+        self, batch: DeviceBatch, planned: _Planned, pixels: torch.Tensor, lane: Lane
+    ) -> dict[int, bytes | memoryview]:
+        """Decode, and augment into `pixels`.
 
-    def _make(self, batch: DeviceBatch, pixels: torch.Tensor) -> None:
-        """Decode what has been read, and augment it into `pixels`."""
-        rows = np.array(sorted(batch.encoded), np.int64)
-        headers = [batch.encoded[row][1] for row in rows.tolist()]
-        start = time.perf_counter()
-        decoded = self._hardware.decoder.decode(
-            [batch.encoded[row][0] for row in rows.tolist()], self._preprocessing.channels
-        )
-        self._hardware.share.hardware_took(time.perf_counter() - start, len(rows))
-        self._let_go()
+        Everything else is done before, so that little Python stands between the decoder and the kernel.
 
-        uniforms = None if batch.uniforms is None else batch.uniforms[rows]
-        plan = plan_batch(uniforms, *_sizes(headers), self._preprocessing, self._augmentation)
-        is_good = ~plan.needs_steps & [_is_whole(image, header) for image, header in zip(decoded, headers, strict=True)]
-        for row in rows[~is_good].tolist():
-            batch.fill_row(row, batch.encoded[row][0])  # which says what is wrong, if that is why
-        chosen = np.flatnonzero(is_good)
-        images = [image for place in chosen if (image := decoded[place]) is not None]
-        orientations = np.array([headers[place].orientation for place in chosen], np.int64)
-        batch.rows, batch.enlarged = rows[chosen], plan.is_enlarged[chosen]
-        tables = execute_batch(
-            images,
-            orientations,
-            plan.taken(chosen),
-            pixels,
-            batch.rows,
-            fill_value=self._preprocessing.fill_value,
-            scaled_decode=self._scaled_decode,
-        )
-        event = None if self._hardware.stream is None else self._hardware.stream.record_event()
-        self._in_use = [*images, *tables], event
-
-    def _let_go(self) -> None:
-        """Free what the last kernel read. It was done long ago, unless the device is late.
-
-        It is kept so long because the decoder writes new images without waiting for this stream: it must not be given
-        memory that a kernel still reads.
+        Returns:
+            By row, the images that the decoder refused.
         """
-        _, event = self._in_use
-        if event is not None:
-            event.synchronize()
-        self._in_use = [], None
+        encoded = lane.as_tensors(planned.encoded)
+        orientations = np.array([header.orientation for header in planned.headers], np.int64)
+        lane.tables.prepare(orientations, planned.plan, planned.rows, scaled_decode=self._scaled_decode)
+        start = time.perf_counter()
+        decoded = self._hardware.decoder.decode(encoded, self._preprocessing.channels)
+        end = time.perf_counter()
+        images = [
+            image if _is_whole(image, header) else None for image, header in zip(decoded, planned.headers, strict=True)
+        ]
+        lane.tables.launch(images, pixels, fill_value=self._preprocessing.fill_value)
+        batch.finished = lane.keep(decoded)
+        self._hardware.share.hardware_took(start, end, len(images))
+        is_made = np.array([image is not None for image in images], np.bool_)
+        batch.rows, batch.enlarged = planned.rows[is_made], planned.plan.is_enlarged[is_made]
+        return {int(planned.rows[place]): planned.encoded[place] for place in np.flatnonzero(~is_made)}
+
+    def _submit(self, batch: DeviceBatch, images: dict[int, bytes | memoryview], cpu: Workers) -> list[Future[None]]:
+        """Let the CPU threads fill rows."""
+        images_a_task = max(1, min(_IMAGES_A_TASK, -(-len(images) // self._threads)))
+        pieces = _pieces(sorted(images), images_a_task)
+        return [cpu.submit(partial(self._fill, batch, {row: images[row] for row in piece})) for piece in pieces]
 
 
-def _images(batch: DeviceBatch, rows: range) -> Iterator[tuple[int, bytes]]:
-    """Rows with their encoded images; what cannot be had is noted as a failure."""
-    for row in rows:
-        try:
-            data = batch.samples.image(row)
-        except ImageError as problem:
-            batch.failures[row] = problem
-        else:
-            yield row, data
-
-
-def _pieces(start: int, stop: int) -> list[range]:
-    return [range(first, min(first + _IMAGES_A_TASK, stop)) for first in range(start, stop, _IMAGES_A_TASK)]
-
-
-def _sizes(headers: Sequence[ImageHeader]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Widths and heights as displayed."""
-    return np.array([header.width for header in headers]), np.array([header.height for header in headers])
+def _pieces(rows: Sequence[int], length: int) -> list[Sequence[int]]:
+    return [rows[first : first + length] for first in range(0, len(rows), length)]
 
 
 def _is_whole(image: torch.Tensor | None, header: ImageHeader) -> bool:
     """Whether an image was decoded, at the size that its header gives."""
-    return image is not None and tuple(image.shape[1:]) == (header.stored_height, header.stored_width)
+    return image is not None and image.shape[1:] == (header.stored_height, header.stored_width)

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from imclass.errors import UserError
 from imclass.images.gpu.decoder import HardwareDecoder, NvjpegDecoder
-from imclass.images.gpu.feed import Hardware
-from imclass.images.gpu.share import DecodeShare
-from imclass.images.gpu.warp import execute_batch
+from imclass.images.gpu.lane import Hardware
+from imclass.images.gpu.share import MOST_HELPERS, DecodeShare
 from imclass.images.plan_batch import plan_batch
 from imclass.images.preprocess import preprocess
 from imclass.images.settings import Preprocessing
@@ -26,12 +25,13 @@ logger = logging.getLogger(__name__)
 DecoderChoice = Literal["auto", "cpu", "hardware"]
 """What decodes for a loader on a GPU.
 
-    auto        training: the hardware decoder, helped by the CPU threads; validation: the CPU threads, so that its
-                pixels are those of prediction and serving, bit for bit
+    auto        training: the hardware decoder, helped by CPU threads where that is faster; validation: the CPU
+                threads, so that its pixels are those of prediction and serving, bit for bit
     cpu         the CPU threads
     hardware    the hardware decoder alone, all JPEGs that suit it, so that the pixels do not depend on measured speeds
 """
 
+_TRIAL_SECONDS = 60.0  # longest wait for a lane, of which all are free
 _TOLERANCE = 4.0  # levels, on average; a wrong size, turn or colour gives more than 20
 
 
@@ -72,11 +72,10 @@ def open_hardware(
     Raises:
         UserError: `hardware` was asked for, and it cannot be had.
     """
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-    helpers = threads if choice == "auto" else 0
+    helpers = min(threads, MOST_HELPERS) if choice == "auto" else 0
     try:
         opened = decoder or NvjpegDecoder(device)
-        hardware = Hardware(opened, device, stream, DecodeShare(helpers))
+        hardware = Hardware(opened, device, DecodeShare(helpers))
         difference = trial(hardware)
     except ImportError as problem:
         reason, level = f"{problem}. pip install 'imclass[gpu]' changes that", logging.INFO
@@ -84,7 +83,8 @@ def open_hardware(
         reason, level = f"{type(problem).__name__}: {problem}", logging.WARNING
     else:
         if difference <= _TOLERANCE:
-            logger.info("JPEGs are decoded on %s%s", opened.name, f" and {helpers} threads" if helpers else "")
+            helped = f", with the help of {helpers} threads where that is faster" if helpers else ""
+            logger.info("JPEGs are decoded on %s%s", opened.name, helped)
             return hardware
         reason, level = f"its pixels differ from the CPU's by {difference:.1f} levels on average", logging.WARNING
     if choice == "hardware":
@@ -101,15 +101,15 @@ def trial(hardware: Hardware) -> float:
     """Mean absolute difference in levels between this hardware's and the CPU's result for one image."""
     preprocessing = Preprocessing((3, 96, 96), 120)
     data = simplejpeg.encode_jpeg(_picture(224, 160), quality=95, colorspace="RGB", colorsubsampling="420")
-    with hardware.on_stream():
-        [decoded] = hardware.decoder.decode([data], 3)
+    with hardware.lane(_TRIAL_SECONDS) as lane, lane.on_stream():
+        [decoded] = hardware.decoder.decode(lane.as_tensors([data]), 3)
         if decoded is None:
             raise RuntimeError("it refused a plain JPEG")
         out = torch.empty((1, 96, 96, 3), dtype=torch.uint8, device=hardware.device)
         plan = plan_batch(None, np.array([224]), np.array([160]), preprocessing)
-        kept = execute_batch([decoded], np.ones(1, np.int64), plan, out, np.zeros(1, np.int64), fill_value=127)
+        lane.tables.prepare(np.ones(1, np.int64), plan, np.zeros(1, np.int64))
+        lane.tables.launch([decoded], out, fill_value=127)
         result = out[0].cpu().numpy()  # which waits for the kernel
-    del kept
     return float(np.abs(result.astype(np.int64) - preprocess(data, preprocessing)).mean())
 
 

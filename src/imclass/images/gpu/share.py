@@ -1,47 +1,75 @@
-"""How many JPEGs of a batch the CPU threads decode, so that they and the hardware decoder are done at the same time."""
+"""How many JPEGs of a batch the CPU threads decode, where the hardware decoder alone is too slow."""
 
 import threading
+import time
+from collections.abc import Callable
+
+MOST_HELPERS = 4
+"""So many CPU threads help at most: more of them take more time from the decoder's own threads than they give."""
+
+SETTLING, COUNTED, KEPT = 8, 32, 1024
+"""Batches after a change that still come from before it; over which a speed is measured; for which its result holds."""
+
+LEAST_GAIN = 1.03
+"""By so much help must make the whole faster, or it is left out. Between two measurements speeds vary by less."""
 
 _INERTIA = 0.8  # weight of the past in each measurement
 _FIRST_PORTION = 1 / 8  # before it is known how fast the threads are
+_MUCH_WAITING = 0.5  # part of the batches that the consumer has to wait for
 
 
 class DecodeShare:
-    """Divides batches between the hardware decoder and the CPU threads by their measured speeds.
+    """Divides batches between the hardware decoder and the CPU threads, by what is delivered.
 
-    While the consumer never waits for a batch the threads get nothing: there is no use in their work, and they would
-    compete with the consumer for Python and for cores. The longer it waits, the nearer their portion comes to the one
-    at which both take the same time.
+    Threads take time from the decoder: they compete with it, and with the consumer, for Python and for cores. So the
+    rule is to try it: where the consumer waits for its batches, images a second are measured over `COUNTED` batches
+    without help, then with it, and what was faster stays for `KEPT` batches. While the consumer seldom waits, nothing
+    is tried.
+
+    Help is a portion of each batch, so large that both sides would be done at the same time by their own speeds. It
+    gets smaller as the consumer waits less.
 
     Args:
         threads: number of CPU threads; 0 leaves everything to the hardware decoder.
+        clock: tells seconds.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.threads = min(threads, MOST_HELPERS)
+        self._clock = clock
         self._lock = threading.Lock()
         self._hardware_seconds: float | None = None
+        self._hardware_free_at = 0.0
         self._thread_seconds: float | None = None
         self._need = 0.0
+        self._helps = False
+        self._kept = 0  # batches for which the present choice holds
+        self._speed_alone: float | None = None
+        self._start_window()
 
     @property
     def portion(self) -> float:
         """The threads' part of the next batch, 0..1."""
         with self._lock:
-            if self._threads == 0:
+            if not self._helps:
                 return 0.0
             if self._hardware_seconds is None or self._thread_seconds is None:
                 return self._need * _FIRST_PORTION
-            per_image = self._thread_seconds / self._threads  # seconds an image of all threads together
+            per_image = self._thread_seconds / self.threads  # seconds an image of all threads together
             return self._need * self._hardware_seconds / (self._hardware_seconds + per_image)
 
     def rows_of_threads(self, planned: int) -> int:
         """How many of `planned` images the threads decode."""
         return int(self.portion * planned)
 
-    def hardware_took(self, seconds: float, images: int) -> None:
-        """Tell how long the decoder was busy with a number of images."""
+    def hardware_took(self, start: float, end: float, images: int) -> None:
+        """Tell when the decoder was asked for a number of images, and when it gave them.
+
+        Several batches wait for it at the same time; one is begun when the one before is done.
+        """
         with self._lock:
+            seconds = end - min(end, max(start, self._hardware_free_at))
+            self._hardware_free_at = max(end, self._hardware_free_at)
             self._hardware_seconds = _mixed(self._hardware_seconds, seconds / images)
 
     def thread_took(self, seconds: float, images: int) -> None:
@@ -49,10 +77,44 @@ class DecodeShare:
         with self._lock:
             self._thread_seconds = _mixed(self._thread_seconds, seconds / images)
 
-    def asked(self, *, is_ready: bool) -> None:
-        """Tell whether a batch was ready when the consumer asked for it."""
+    def begin_pass(self) -> None:
+        """Tell that batches are delivered from now on; what passed since the last of them is not counted."""
+        with self._lock:
+            self._start_window()
+
+    def asked(self, images: int, *, is_ready: bool) -> None:
+        """Tell that the consumer asks for a batch of so many images, and whether it was ready."""
         with self._lock:
             self._need = _mixed(self._need, 0.0 if is_ready else 1.0)
+            if self.threads == 0:
+                return
+            if self._kept > 0:
+                self._kept -= 1
+                if self._kept == 0:
+                    self._helps = False
+                    self._start_window()
+                return
+            self._count(images)
+
+    def _start_window(self) -> None:
+        self._batches, self._images, self._since = 0, 0, 0.0
+
+    def _count(self, images: int) -> None:
+        """Count a batch of the measurement that is under way."""
+        self._batches += 1
+        if self._batches <= SETTLING:
+            self._since = self._clock()
+            return
+        self._images += images
+        if self._batches < SETTLING + COUNTED:
+            return
+        speed = self._images / max(self._clock() - self._since, 1e-9)
+        self._start_window()
+        if self._helps and self._speed_alone is not None:
+            self._helps = speed > LEAST_GAIN * self._speed_alone
+            self._kept = KEPT
+        elif self._need > _MUCH_WAITING:
+            self._speed_alone, self._helps = speed, True
 
 
 def _mixed(past: float | None, now: float) -> float:

@@ -1,0 +1,63 @@
+import sys
+
+import pytest
+import torch
+
+from imclass.errors import UserError
+from imclass.images.gpu.opening import open_hardware, wants_hardware
+from tests.images.gpu.conftest import (
+    CPU,
+    DEVICE,
+    DeviceLibjpegDecoder,
+    make,
+)
+
+pytest.importorskip("triton")
+
+
+def test_auto_leaves_validation_to_the_cpu() -> None:
+    cuda = torch.device("cuda", 0)
+    assert wants_hardware("auto", cuda, augments=True)
+    assert not wants_hardware("auto", cuda, augments=False)
+    assert not wants_hardware("auto", CPU, augments=True)
+    assert not wants_hardware("cpu", cuda, augments=True)
+    assert wants_hardware("hardware", cuda, augments=False)
+    with pytest.raises(ValueError, match="auto, cpu or hardware"):
+        wants_hardware("gpu", cuda, augments=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("problem", ["raises", "refuses", "wrong colours"])
+def test_a_decoder_that_does_not_work_is_found_out(caplog, problem: str) -> None:
+    class Wrong(DeviceLibjpegDecoder):
+        def decode(self, images, channels):
+            if problem == "raises":
+                raise RuntimeError("no such symbol")
+            return [None if problem == "refuses" else image.flip(0) for image in super().decode(images, channels)]
+
+    assert open_hardware("auto", DEVICE, 2, Wrong()) is None
+    said = {"raises": "no such symbol", "refuses": "refused a plain JPEG", "wrong colours": "levels on average"}[
+        problem
+    ]
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "2 CPU threads" in record.getMessage()
+    assert said in record.getMessage()
+    with pytest.raises(UserError, match=said):
+        open_hardware("hardware", DEVICE, 2, Wrong())
+
+
+def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkeypatch) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert open_hardware("auto", DEVICE, 3) is None
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("JPEGs are decoded on 3 CPU threads, not on the GPU: ")
+    assert "pip install 'imclass[gpu]'" in record.getMessage()
+    with pytest.raises(UserError, match="JPEGs cannot be decoded"):
+        open_hardware("hardware", DEVICE, 3)
+
+
+def test_the_hardware_decoder_is_refused_where_there_is_no_gpu(mixed) -> None:
+    with pytest.raises(UserError, match="decoder=hardware is for a GPU, and this runs on the CPU"):
+        make(mixed, None, device=CPU)
