@@ -2,10 +2,10 @@
 
     python -m bench.gpu [--only step end-to-end timm torchvision eager] [--layers 50] [--network resnet_v1]
                         [--batch 256] [--photos FOLDER] [--records 20000] [--workers 16] [--seconds 5] [--rounds 3]
-                        [--compile off] [--decoder auto] [--json FILE]
+                        [--compile auto] [--decoder auto] [--json FILE]
     torchrun --standalone --nproc-per-node 2 -m bench.gpu --only scaling [--batch 256] ...
 
-step          imclass's step on random pixels that are on the device, compiled and not
+step          imclass's step on random pixels that are on the device, as --compile says and with PyTorch's kernels
 end-to-end    imclass from JPEGs in a .rec: loading, decoding, augmenting, training
 eager         a plain loop of torch on random pixels with timm's network of the same depth
 timm          the same behind timm's loader, which decodes with Pillow
@@ -41,6 +41,8 @@ RESULTS = Path(__file__).parents[1] / "results" / "gpu.json"
 
 def main() -> None:
     arguments = parse_arguments()
+    # Forked processes of the peers' loaders would inherit what imclass has on the device, and die of it.
+    torch.multiprocessing.set_start_method("forkserver")
     with join(arguments.device) as processes:
         if "scaling" in arguments.only:
             results = scaling(arguments, processes)
@@ -62,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=256, help="images of a step on each GPU")
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--precision", default="bfloat16")
-    parser.add_argument("--compile", choices=["on", "off"], default="on", help="imclass's network (default: on)")
+    parser.add_argument("--compile", choices=["auto", "on", "off"], default="auto", help="as the hyperparameter")
     parser.add_argument("--decoder", choices=["cpu", "auto", "hardware"], default="cpu", help="imclass's of JPEGs")
     parser.add_argument("--photos", type=Path, help="folder of photographs, for what trains from files")
     parser.add_argument("--records", type=int, default=20_000)
@@ -130,9 +132,9 @@ def our_contestants(
         yield Contestant("imclass from JPEGs", "end-to-end", trainer.from_records(), ahead=12, facts=facts)
     if "step" in arguments.only:
         yield Contestant("imclass, random pixels", "step", trainer.on_random_pixels(), ahead=8, facts=facts)
-    if "step" in arguments.only and arguments.compile == "on":
+    if "step" in arguments.only and arguments.compile != "off":
         plain = Trainer(settings_of(arguments, num_layers, compile="off"), processes, None)
-        yield Contestant("imclass not compiled, random pixels", "step", plain.on_random_pixels(), ahead=8)
+        yield Contestant("imclass, PyTorch's kernels, random pixels", "step", plain.on_random_pixels(), ahead=8)
 
 
 def peer_contestants(
