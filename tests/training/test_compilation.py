@@ -6,11 +6,12 @@ differentiation in a fraction of the time.
 
 import functools
 import logging
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from triton.runtime.errors import PTXASError
 
 from imclass.data import open_source
 from imclass.hyperparameters import Hyperparameters, parse
@@ -58,9 +59,10 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton's interpreter runs the kernels, which are imported anew for it."""
+    """Triton's interpreter runs the kernels, which are imported for it when they are first called."""
+    if torch.cuda.is_available():
+        pytest.skip("the kernels of this process are the GPU's, see test_gpu")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.delitem(sys.modules, "imclass.models.fused.kernels", raising=False)
 
 
 def random_batch(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,17 +135,31 @@ def test_the_rehearsal_of_kernels_leaves_no_trace(photos: Path, tmp_path: Path) 
     assert not any(getattr(part, "in_kernels", False) for part in training.model.modules())
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("no compiler is installed"), "OSError: no compiler is installed"),
+        (subprocess.CalledProcessError(1, ["gcc"]), "gcc"),
+        (PTXASError("the processor is too new"), "the processor is too new"),
+    ],
+)
 def test_kernels_that_fail_are_told_and_left(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    said: str,
 ) -> None:
     def broken(*arguments: object) -> torch.Tensor:
-        raise OSError("no compiler is installed")
+        raise error
 
     monkeypatch.setattr("imclass.training.compilation.reason_against", lambda settings, processes: None)
     monkeypatch.setattr("imclass.models.fused.norm.norm_relu", broken)
     with caplog.at_level(logging.WARNING):
         assert compile_update(prepared(photos, tmp_path)) is None
-    assert "cannot be compiled, going on without: OSError: no compiler is installed" in caplog.text
+    assert "cannot be compiled, going on without" in caplog.text
+    assert said in caplog.text
 
 
 # --------------------------------------------------------------------------------------------- the compiled step

@@ -14,6 +14,7 @@ it is. Compiled code is kept in the cache folder for later runs.
 import logging
 import os
 import re
+import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -69,9 +70,16 @@ class Kernels:
     def __str__(self) -> str:
         return "the kernels around the convolutions"
 
-    def rehearsed(self) -> AbstractContextManager[None]:
-        """As `in_use`: Triton compiles what is called for the first time."""
-        return self.in_use()
+    @contextmanager
+    def rehearsed(self) -> Iterator[None]:
+        """Inside, kernels that are called for the first time are compiled by Triton, which starts a C compiler too."""
+        from triton.errors import TritonError
+
+        try:
+            with self.in_use():
+                yield
+        except (TritonError, subprocess.SubprocessError) as error:
+            raise RuntimeError(brief(error)) from error
 
     def in_use(self) -> AbstractContextManager[None]:
         """Inside, the network's batch norms are computed in the kernels."""

@@ -74,27 +74,27 @@ _FINAL = {"BLOCK_PROGRAMS": _BLOCK_PROGRAMS, "BLOCK_CHANNELS": _FINAL_CHANNELS}
 
 def norm(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """Batch norm of a training batch (N, C, H, W); moves the running statistics of `by`."""
-    return _apply(_Norm, x, None, by, False)
+    return _norm(x, None, by, relu=False)
 
 
 def norm_relu(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """`norm`, then max(0, .)."""
-    return _apply(_Norm, x, None, by, True)
+    return _norm(x, None, by, relu=True)
 
 
 def norm_add_relu(x: Tensor, shortcut: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """`norm`, then + shortcut (N, C, H, W), then max(0, .)."""
-    return _apply(_Norm, x, shortcut, by, True)
+    return _norm(x, shortcut, by, relu=True)
 
 
 def norm_relu_pool(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """`norm_relu`, then the maxima of 3x3 pixels, every 2 pixels, from 1 before the image to 1 behind it."""
-    return _apply(_NormPool, x, by)
+    pooled: Tensor = _NormPool.apply(x, by, by.weight, by.bias)  # type: ignore[no-untyped-call]
+    return pooled
 
 
-def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
-    by = arguments[2] if function is _Norm else arguments[1]
-    result: Tensor = function.apply(*arguments, by.weight, by.bias)  # type: ignore[no-untyped-call]
+def _norm(x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, *, relu: bool) -> Tensor:
+    result: Tensor = _Norm.apply(x, shortcut, by, relu, by.weight, by.bias)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -105,7 +105,7 @@ class _Norm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, relu: bool, weight: Tensor, bias: Tensor
     ) -> Tensor:
-        from imclass.models.fused import kernels
+        from imclass.models.fused import forward as kernels
 
         x = _channels_last(x)
         shape = _Shape.of(x)
@@ -123,7 +123,7 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from imclass.models.fused import kernels
+        from imclass.models.fused import backward as kernels
 
         x, found, *rest = ctx.saved_tensors
         shape = _Shape.of(x)
@@ -160,7 +160,7 @@ class _NormPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, by: nn.BatchNorm2d, weight: Tensor, bias: Tensor) -> Tensor:
-        from imclass.models.fused import kernels
+        from imclass.models.fused import forward as kernels
 
         x = _channels_last(x)
         found = _found(x, _Shape.of(x), by)
@@ -176,7 +176,7 @@ class _NormPool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from imclass.models.fused import kernels
+        from imclass.models.fused import backward as kernels
 
         x, found, winners = ctx.saved_tensors
         shape = _Shape.of(x)
@@ -196,7 +196,7 @@ class _NormPool(torch.autograd.Function):
 
 def _found(x: Tensor, shape: _Shape, by: nn.BatchNorm2d) -> Tensor:
     """(4, C) float32: mean, 1 / standard deviation, scale and offset of the batch; moves the running statistics."""
-    from imclass.models.fused import kernels
+    from imclass.models.fused import forward as kernels
 
     assert by.momentum is not None, "the networks' batch norms have a momentum"
     sums = _sums(x, shape)
@@ -225,7 +225,7 @@ def _found(x: Tensor, shape: _Shape, by: nn.BatchNorm2d) -> Tensor:
 
 def _of_gradients(sums: Tensor, found: Tensor, shape: _Shape) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients (C,) of weight and bias, and (3, C) what gives the gradient of the input; all float32."""
-    from imclass.models.fused import kernels
+    from imclass.models.fused import backward as kernels
 
     d_weight, d_bias = torch.empty_like(found[0]), torch.empty_like(found[0])
     factors = torch.empty_like(found[:3])
