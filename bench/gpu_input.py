@@ -1,6 +1,6 @@
 """Images per second that the loader delivers to a GPU: its decoder against the CPU threads and against torchvision.
 
-    python bench/gpu_input.py IMAGES [--images 4096] [--batch-size 256] [--threads 16] [--rounds 3] [--json FILE]
+    python -m bench.gpu_input IMAGES [--images 4096] [--batch-size 256] [--threads 16] [--rounds 3] [--json FILE]
 
 IMAGES is a folder of photographs. JPEGs of ImageNet's usual size, 500x375 and about 110 kB, are made from them, packed
 into a .rec file in a temporary folder, and read from the page cache: resize to 256, random cut of 224x224, mirror. In
@@ -17,32 +17,32 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
 
+from bench.gpu import peers, pictures
 from imclass.data import Source, open_source
-from imclass.data.recordio import pack_image
-from imclass.data.recordio_writer import RecordWriter
+from imclass.device import choose_device
 from imclass.images import AUGMENTATIONS, BadImages, Loader, Preprocessing, Request
 from imclass.images.gpu.opening import DecoderChoice
 
-WIDTH, HEIGHT, BYTES = 500, 375, 110_000
 PREPROCESSING = Preprocessing((3, 224, 224), 256)
-VARIANTS = 64  # different JPEGs; the rest are repetitions
 
 Way = Callable[[int], int]  # number of the round -> number of images delivered
 
 
 def main() -> None:
     arguments = parse_arguments()
-    device = torch.device("cuda", 0)
+    peers.prepare_processes("bench.gpu_input")
+    device = choose_device("cuda")
     with tempfile.TemporaryDirectory() as folder:
-        record_file = write_records(arguments.folder, Path(folder), arguments.images)
-        source = open_source(str(record_file))
+        jpegs = pictures.make_jpegs(arguments.folder)
+        record_file = pictures.write_records(jpegs, arguments.images, Path(folder) / "photographs.rec")
+        source = open_source(record_file)
         size = record_file.stat().st_size / len(source)
-        print(f"{len(source)} JPEGs of {WIDTH}x{HEIGHT}, {size / 1000:.0f} kB; {torch.cuda.get_device_name(device)}")
+        kind = f"JPEGs of {pictures.WIDTH}x{pictures.HEIGHT}, {size / 1000:.0f} kB"
+        print(f"{len(source)} {kind}; {torch.cuda.get_device_name(device)}")
         loaders = {choice: make_loader(source, choice, device, arguments) for choice in ("cpu", "hardware", "auto")}
         ways: dict[str, Way] = {name: passing(loader, source, arguments) for name, loader in loaders.items()}
         ways["torchvision"] = torchvision_pipeline(source, device, arguments)
@@ -60,30 +60,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="crop")
     parser.add_argument("--json", type=Path, help="file for the results")
     return parser.parse_args()
-
-
-def write_records(photographs: Path, folder: Path, images: int) -> Path:
-    """A .rec file of `images` JPEGs."""
-    paths = sorted(path for path in photographs.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    variants = [imagenet_like(path) for path in paths[:: max(1, len(paths) // VARIANTS)][:VARIANTS]]
-    record_file = folder / "photographs.rec"
-    with RecordWriter(record_file) as writer:
-        for number in range(images):
-            jpeg = variants[number % len(variants)]
-            writer.write(number, pack_image(number % len(variants), jpeg, image_id=number))
-    return record_file
-
-
-def imagenet_like(path: Path) -> bytes:
-    """A photograph enlarged to 500x375, with as much grain as gives it about 110 kB at quality 90."""
-    pixels = cv2.resize(cv2.imread(str(path)), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    noise = np.random.default_rng(0).normal(0, 1, pixels.shape)
-    for grain in range(0, 30, 2):
-        levels = np.clip(pixels + grain * noise, 0, 255).astype(np.uint8)
-        jpeg = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-        if len(jpeg) >= BYTES:
-            break
-    return jpeg
 
 
 def make_loader(source: Source, choice: DecoderChoice, device: torch.device, arguments: argparse.Namespace) -> Loader:
@@ -147,7 +123,6 @@ def torchvision_pipeline(source: Source, device: torch.device, arguments: argpar
         num_workers=arguments.threads,
         pin_memory=True,
         persistent_workers=True,
-        multiprocessing_context="forkserver",
     )
 
     def deliver(_: int) -> int:

@@ -1,5 +1,6 @@
 """Where to compute."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ def test_a_device_that_is_not_there(name: str) -> None:
 
 def test_the_cpu() -> None:
     assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "32"), ("1", "1")])
+def test_a_gpu_gets_all_its_queues_unless_the_environment_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", given or "")  # is put back at the end as it was
+    if given is None:
+        monkeypatch.delenv("CUDA_DEVICE_MAX_CONNECTIONS")
+    choose_device("auto")
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == expected
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux tells what its processor can do")

@@ -41,8 +41,8 @@ RESULTS = Path(__file__).parents[1] / "results" / "gpu.json"
 
 def main() -> None:
     arguments = parse_arguments()
-    # Forked processes of the peers' loaders would inherit what imclass has on the device, and die of it.
-    torch.multiprocessing.set_start_method("forkserver")
+    if {"timm", "torchvision"} & set(arguments.only):
+        peers.prepare_processes("bench.gpu.__main__")
     with join(arguments.device) as processes:
         if "scaling" in arguments.only:
             results = scaling(arguments, processes)
@@ -65,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--compile", choices=["auto", "on", "off"], default="auto", help="as the hyperparameter")
-    parser.add_argument("--decoder", choices=["cpu", "auto", "hardware"], default="cpu", help="imclass's of JPEGs")
+    parser.add_argument("--decoder", choices=["auto", "cpu", "hardware"], default="auto", help="imclass's of JPEGs")
     parser.add_argument("--photos", type=Path, help="folder of photographs, for what trains from files")
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=16, help="threads of imclass, processes of the peers")

@@ -5,6 +5,7 @@ channels_last memory under autocast, the optimizer torch's SGD with Nesterov's m
 """
 
 from collections.abc import Iterable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ BATCHES = 4
 AHEAD_OF_A_WORKER = 2  # batches, torch's default
 
 Pairs = Iterable[tuple[torch.Tensor, torch.Tensor]]
+
+
+def prepare_processes(*modules: str) -> None:
+    """Let processes of loaders be copies of one that is started now and imports these modules, once for all.
+
+    Copies of this process would inherit what it has on the device, and die of it; fresh ones would each need as long to
+    import torch as the whole measurement takes.
+    """
+    torch.multiprocessing.set_start_method("forkserver")
+    torch.multiprocessing.set_forkserver_preload([*modules, "timm.data", "torchvision.transforms.v2"])
+    forkserver.ensure_running()
 
 
 class PlainTraining:

@@ -1,5 +1,7 @@
 """Where to compute."""
 
+import os
+
 import torch
 
 from imclass.errors import UserError
@@ -7,9 +9,16 @@ from imclass.errors import UserError
 # Of x86 and of ARM, as `torch.cpu.get_capabilities` calls them.
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
+# Of a GPU's streams; the most that CUDA gives, which by itself gives 8. Streams that share a queue wait for each other:
+# nvJPEG, which has 14, stood still for as long as a recorded training step was running.
+_QUEUES = 32
+
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device called `name`: cpu, cuda or cuda:N; "auto" is a GPU where there is one, else the CPU.
+
+    A GPU that this process has not used yet will have as many hardware queues as possible, unless the environment
+    says CUDA_DEVICE_MAX_CONNECTIONS.
 
     Args:
         name: as the user typed it.
@@ -19,6 +28,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     Raises:
         UserError: there is no such device on this machine.
     """
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(_QUEUES))
     if name == "auto":
         return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     try:

@@ -58,7 +58,7 @@ EXTENSIONS: dict[str, tuple[str, tuple[object, ...], object, bool]] = {
     "resize_mode": ("choice", ("crop", "pad", "stretch"), "crop", False),
     "pad_size": ("integer", (0.0, None), 0, False),
     "compile": ("choice", ("auto", "on", "off"), "auto", False),
-    "decoder": ("choice", ("cpu", "auto", "hardware"), "cpu", False),
+    "decoder": ("choice", ("auto", "cpu", "hardware"), "auto", False),
     "freeze_backbone_epochs": ("integer", (0.0, None), 0, False),
     "lr_schedule": ("choice", ("step", "cosine"), "step", False),
     "warmup_epochs": ("number", (0.0, None), 0.0, False),

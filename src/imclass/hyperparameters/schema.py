@@ -255,10 +255,10 @@ class Hyperparameters(BaseModel):
         "What computes the network in training steps. auto: on a GPU imclass's own kernels around the convolutions; "
         "on: what torch.compile makes of it, on a CPU too; off: PyTorch's kernels.",
     )
-    decoder: Literal["cpu", "auto", "hardware"] = _extension(
-        "cpu",
-        "What decodes the JPEGs of training. cpu: the CPU; auto: on a GPU its hardware decoder, helped by the CPU "
-        "where that is faster; hardware: the hardware decoder alone, or a refusal.",
+    decoder: Literal["auto", "cpu", "hardware"] = _extension(
+        "auto",
+        "What decodes the JPEGs of training. auto: on a GPU its hardware decoder, helped by the CPU, where that is "
+        "faster, else the CPU; cpu: the CPU; hardware: the hardware decoder alone, or a refusal.",
     )
 
     # Extensions: network and input

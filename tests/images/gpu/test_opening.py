@@ -1,9 +1,11 @@
 import sys
+import time
 
 import pytest
 import torch
 
 from imclass.errors import UserError
+from imclass.images.gpu import opening
 from imclass.images.gpu.opening import open_hardware, wants_hardware
 from tests.images.gpu.conftest import (
     CPU,
@@ -61,3 +63,31 @@ def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkey
 def test_the_hardware_decoder_is_refused_where_there_is_no_gpu(mixed) -> None:
     with pytest.raises(UserError, match="decoder=hardware is for a GPU, and this runs on the CPU"):
         make(mixed, None, device=CPU)
+
+
+@pytest.mark.parametrize(("seconds", "is_taken"), [(0.0, True), (2.0, False)])
+def test_auto_takes_a_decoder_only_if_it_is_faster_than_the_threads(caplog, monkeypatch, seconds, is_taken) -> None:
+    """A decoder that takes no time after the trial, or so long that one thread decodes the images sooner."""
+
+    class Nvjpeg(DeviceLibjpegDecoder):
+        def __init__(self, device: torch.device) -> None:
+            super().__init__()
+            self.kept: list[torch.Tensor | None] = []
+
+        def decode(self, images, channels):
+            if len(images) == 1:
+                return super().decode(images, channels)
+            if not self.kept:
+                self.kept = super().decode(images[:1], channels)
+                return self.kept
+            time.sleep(seconds)
+            return self.kept
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(opening, "NvjpegDecoder", Nvjpeg)
+    hardware = open_hardware("auto", DEVICE, 1)
+    [record] = caplog.records
+    assert (hardware is not None) == is_taken
+    assert ("JPEGs are decoded on 1 CPU threads" in record.getMessage()) != is_taken
+    assert ("images a second, the threads about" in record.getMessage()) != is_taken
+    assert open_hardware("hardware", DEVICE, 1) is not None

@@ -1,6 +1,6 @@
 import pytest
 
-from imclass.images.gpu.share import COUNTED, KEPT, MOST_HELPERS, SETTLING, DecodeShare
+from imclass.images.gpu.share import COUNTED, KEPT, MOST_HELPERS, MOST_KEPT, SETTLING, DecodeShare
 
 WINDOW = SETTLING + COUNTED
 
@@ -56,6 +56,29 @@ def test_the_choice_is_made_again() -> None:
     assert run.share.portion > 0
     run.take(KEPT, alone=0.01, helped=0.005)
     assert run.share.portion == 0  # is measured alone again
+
+
+def test_what_is_found_again_holds_twice_as_long() -> None:
+    run = Run()
+    run.take(2 * WINDOW, alone=0.01, helped=0.02)
+    holds = KEPT
+    while holds < 2 * MOST_KEPT:
+        run.take(min(holds, MOST_KEPT) + WINDOW - 1, alone=0.01)
+        assert run.share.portion == 0
+        run.take(1, alone=0.01)
+        assert run.share.portion > 0
+        run.take(WINDOW, alone=0.01, helped=0.02)
+        holds *= 2
+
+
+def test_another_result_holds_as_long_as_a_first_one() -> None:
+    run = Run()
+    run.take(2 * WINDOW, alone=0.01, helped=0.02)
+    run.take(KEPT + 2 * WINDOW, alone=0.01, helped=0.02)
+    run.take(2 * KEPT + 2 * WINDOW, alone=0.01, helped=0.005)
+    assert run.share.portion > 0
+    run.take(KEPT, alone=0.01, helped=0.005)
+    assert run.share.portion == 0
 
 
 def test_batches_made_before_a_change_are_not_counted() -> None:

@@ -1,10 +1,14 @@
-"""Finds out whether JPEGs can be decoded and augmented on a device, by doing it once.
+"""Finds out whether JPEGs can be decoded and augmented on a device, and whether that is fast, by doing it.
 
 Drivers, torchvision and Triton come in many combinations. One image that is made for the purpose goes through all of
 it and is compared with the CPU's result, so that what does not work here is a line in the log, not a failed run.
+
+GPUs without an engine for JPEGs decode on their multiprocessors, one image after the other. So a few images are decoded
+on both sides and timed, before `auto` takes the GPU.
 """
 
 import logging
+import time
 from typing import Literal
 
 import numpy as np
@@ -25,14 +29,18 @@ logger = logging.getLogger(__name__)
 DecoderChoice = Literal["auto", "cpu", "hardware"]
 """What decodes for a loader on a GPU.
 
-    auto        training: the hardware decoder, helped by CPU threads where that is faster; validation: the CPU
-                threads, so that its pixels are those of prediction and serving, bit for bit
+    auto        training: the hardware decoder where it is faster than the CPU threads, and helped by them where that
+                is faster still; validation: the CPU threads, so that its pixels are those of prediction and serving,
+                bit for bit
     cpu         the CPU threads
     hardware    the hardware decoder alone, all JPEGs that suit it, so that the pixels do not depend on measured speeds
 """
 
 _TRIAL_SECONDS = 60.0  # longest wait for a lane, of which all are free
 _TOLERANCE = 4.0  # levels, on average; a wrong size, turn or colour gives more than 20
+_TIMED_SIZE = (500, 375)  # pixels, the commonest size of ImageNet's images
+_TIMED_IMAGES = 64  # for the decoder
+_TIMED_ON_CPU = 4  # for one thread
 
 
 def wants_hardware(choice: DecoderChoice, device: torch.device, *, augments: bool) -> bool:
@@ -67,7 +75,7 @@ def open_hardware(
 
     Args:
         threads: CPU threads that `auto` may give a share of the work.
-        decoder: what to decode with; None = nvJPEG.
+        decoder: what to decode with, however fast it is; None = nvJPEG.
 
     Raises:
         UserError: `hardware` was asked for, and it cannot be had.
@@ -76,17 +84,18 @@ def open_hardware(
     try:
         opened = decoder or NvjpegDecoder(device)
         hardware = Hardware(opened, device, DecodeShare(helpers))
-        difference = trial(hardware)
+        reason, level = _wrongness(trial(hardware)), logging.WARNING
+        if reason is None and choice == "auto" and decoder is None:
+            reason, level = _slowness(*race(opened, threads)), logging.INFO
     except ImportError as problem:
         reason, level = f"{problem}. pip install 'imclass[gpu]' changes that", logging.INFO
     except Exception as problem:  # noqa: BLE001  (anything can be wrong with a driver; it is logged or raised below)
         reason, level = f"{type(problem).__name__}: {problem}", logging.WARNING
     else:
-        if difference <= _TOLERANCE:
+        if reason is None:
             helped = f", with the help of {helpers} threads where that is faster" if helpers else ""
             logger.info("JPEGs are decoded on %s%s", opened.name, helped)
             return hardware
-        reason, level = f"its pixels differ from the CPU's by {difference:.1f} levels on average", logging.WARNING
     if choice == "hardware":
         raise UserError(
             f"JPEGs cannot be decoded on {device}: {reason}",
@@ -95,6 +104,18 @@ def open_hardware(
         )
     logger.log(level, "JPEGs are decoded on %d CPU threads, not on the GPU: %s", threads, reason)
     return None
+
+
+def _wrongness(difference: float) -> str | None:
+    if difference <= _TOLERANCE:
+        return None
+    return f"its pixels differ from the CPU's by {difference:.1f} levels on average"
+
+
+def _slowness(of_decoder: float, of_threads: float) -> str | None:
+    if of_decoder >= of_threads:
+        return None
+    return f"it decodes {of_decoder:,.0f} images a second, the threads about {of_threads:,.0f}"
 
 
 def trial(hardware: Hardware) -> float:
@@ -111,6 +132,24 @@ def trial(hardware: Hardware) -> float:
         lane.tables.launch([decoded], out, fill_value=127)
         result = out[0].cpu().numpy()  # which waits for the kernel
     return float(np.abs(result.astype(np.int64) - preprocess(data, preprocessing)).mean())
+
+
+def race(decoder: HardwareDecoder, threads: int) -> tuple[float, float]:
+    """Images of ImageNet's size and detail that the decoder and all CPU threads decode in a second."""
+    noise = np.random.default_rng(0).integers(0, 32, (*_TIMED_SIZE[::-1], 3), np.uint8)
+    picture = _picture(*_TIMED_SIZE) // 8 * 7 + noise
+    data = simplejpeg.encode_jpeg(picture, quality=90, colorspace="RGB", colorsubsampling="420")
+    encoded = [torch.frombuffer(bytearray(data), dtype=torch.uint8)] * _TIMED_IMAGES
+    decoder.decode(encoded, 3)  # the first time it takes memory
+    began = time.perf_counter()
+    [*_, last] = decoder.decode(encoded, 3)
+    assert last is not None, "the one of the trial was decoded"
+    last.cpu()  # which waits for it
+    of_decoder = _TIMED_IMAGES / (time.perf_counter() - began)
+    began = time.perf_counter()
+    for _ in range(_TIMED_ON_CPU):
+        simplejpeg.decode_jpeg(data)
+    return of_decoder, threads * _TIMED_ON_CPU / (time.perf_counter() - began)
 
 
 def _picture(width: int, height: int) -> NDArray[np.uint8]:

@@ -10,6 +10,9 @@ MOST_HELPERS = 4
 SETTLING, COUNTED, KEPT = 8, 32, 1024
 """Batches after a change that still come from before it; over which a speed is measured; for which its result holds."""
 
+MOST_KEPT = 64 * KEPT
+"""A measurement that gives what the one before gave holds twice as long as that one, up to this."""
+
 LEAST_GAIN = 1.03
 """By so much help must make the whole faster, or it is left out. Between two measurements speeds vary by less."""
 
@@ -23,8 +26,8 @@ class DecodeShare:
 
     Threads take time from the decoder: they compete with it, and with the consumer, for Python and for cores. So the
     rule is to try it: where the consumer waits for its batches, images a second are measured over `COUNTED` batches
-    without help, then with it, and what was faster stays for `KEPT` batches. While the consumer seldom waits, nothing
-    is tried.
+    without help, then with it, and what was faster stays for `KEPT` batches, and longer each time that it is found
+    again. While the consumer seldom waits, nothing is tried.
 
     Help is a portion of each batch, so large that both sides would be done at the same time by their own speeds. It
     gets smaller as the consumer waits less.
@@ -44,6 +47,8 @@ class DecodeShare:
         self._need = 0.0
         self._helps = False
         self._kept = 0  # batches for which the present choice holds
+        self._last: bool | None = None  # what was chosen before
+        self._holds = KEPT
         self._speed_alone: float | None = None
         self._start_window()
 
@@ -112,7 +117,8 @@ class DecodeShare:
         self._start_window()
         if self._helps and self._speed_alone is not None:
             self._helps = speed > LEAST_GAIN * self._speed_alone
-            self._kept = KEPT
+            self._holds = min(2 * self._holds, MOST_KEPT) if self._helps == self._last else KEPT
+            self._last, self._kept = self._helps, self._holds
         elif self._need > _MUCH_WAITING:
             self._speed_alone, self._helps = speed, True
 
