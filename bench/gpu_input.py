@@ -1,11 +1,15 @@
 """Images per second that the loader delivers to a GPU: its decoder against the CPU threads and against torchvision.
 
-    python -m bench.gpu_input IMAGES [--images 4096] [--batch-size 256] [--threads 16] [--rounds 3] [--json FILE]
+    python -m bench.gpu_input IMAGES [--ways cpu hardware auto torchvision] [--images 4096] [--batch-size 256]
+                                     [--threads 16] [--rounds 3] [--json FILE]
 
 IMAGES is a folder of photographs. JPEGs of ImageNet's usual size, 500x375 and about 110 kB, are made from them, packed
 into a .rec file in a temporary folder, and read from the page cache: resize to 256, random cut of 224x224, mirror. In
 every round each way delivers all images once, in turn; the medians and their ratios are printed. The peer is the usual
 pipeline: PIL, torchvision.transforms and a DataLoader with as many processes as there are threads.
+
+Memory is printed as it is after the first round, and by how much more it is after the last, on the host (without the
+mapped pages of the file) and on the GPU: `--ways hardware --rounds 63` are 1,000 batches between the two.
 """
 
 import argparse
@@ -29,12 +33,15 @@ from imclass.images.gpu.opening import DecoderChoice
 
 PREPROCESSING = Preprocessing((3, 224, 224), 256)
 
+WAYS = ("cpu", "hardware", "auto", "torchvision")
 Way = Callable[[int], int]  # number of the round -> number of images delivered
+MIB = 1 << 20
 
 
 def main() -> None:
     arguments = parse_arguments()
-    peers.prepare_processes("bench.gpu_input")
+    if "torchvision" in arguments.ways:
+        peers.prepare_processes("bench.gpu_input")
     device = choose_device("cuda")
     with tempfile.TemporaryDirectory() as folder:
         jpegs = pictures.make_jpegs(arguments.folder)
@@ -43,16 +50,15 @@ def main() -> None:
         size = record_file.stat().st_size / len(source)
         kind = f"JPEGs of {pictures.WIDTH}x{pictures.HEIGHT}, {size / 1000:.0f} kB"
         print(f"{len(source)} {kind}; {torch.cuda.get_device_name(device)}")
-        loaders = {choice: make_loader(source, choice, device, arguments) for choice in ("cpu", "hardware", "auto")}
-        ways: dict[str, Way] = {name: passing(loader, source, arguments) for name, loader in loaders.items()}
-        ways["torchvision"] = torchvision_pipeline(source, device, arguments)
-        rates = measure(ways, arguments.rounds, device)
-    report(rates, arguments.json)
+        ways = {name: make_way(name, source, device, arguments) for name in arguments.ways}
+        rates, memory = measure(ways, arguments.rounds, device)
+    report(rates, memory, arguments.json)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Images per second that the loader delivers to a GPU.")
     parser.add_argument("folder", type=Path, help="folder of photographs", metavar="IMAGES")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--images", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=16)
@@ -60,6 +66,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="crop")
     parser.add_argument("--json", type=Path, help="file for the results")
     return parser.parse_args()
+
+
+def make_way(name: str, source: Source, device: torch.device, arguments: argparse.Namespace) -> Way:
+    if name == "torchvision":
+        return torchvision_pipeline(source, device, arguments)
+    return passing(make_loader(source, name, device, arguments), source, arguments)  # type: ignore[arg-type]
 
 
 def make_loader(source: Source, choice: DecoderChoice, device: torch.device, arguments: argparse.Namespace) -> Loader:
@@ -131,9 +143,15 @@ def torchvision_pipeline(source: Source, device: torch.device, arguments: argpar
     return deliver
 
 
-def measure(ways: dict[str, Way], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Images per second of each way in each round. A first round that does not count warms everything up."""
+def measure(
+    ways: dict[str, Way], rounds: int, device: torch.device
+) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
+    """Images per second of each way in each round, and the memory in use after the first round and after the last.
+
+    A first round that does not count warms everything up.
+    """
     rates: dict[str, list[float]] = {name: [] for name in ways}
+    memory: list[dict[str, float]] = []
     for number in range(rounds + 1):
         for name, deliver in ways.items():
             torch.cuda.synchronize(device)
@@ -142,16 +160,31 @@ def measure(ways: dict[str, Way], rounds: int, device: torch.device) -> dict[str
             torch.cuda.synchronize(device)
             if number > 0:
                 rates[name].append(images / (time.perf_counter() - start))
-    return rates
+        if number in (1, rounds):
+            memory.append(memory_in_use(device))
+    return rates, memory
 
 
-def report(rates: dict[str, list[float]], path: Path | None) -> None:
+def memory_in_use(device: torch.device) -> dict[str, float]:
+    """MiB of this process on the host, without mapped files, and of all processes on the GPU."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    anonymous = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))  # kB
+    free, total = torch.cuda.mem_get_info(device)
+    return {"host": anonymous / 1024, "gpu": (total - free) / MIB}
+
+
+def report(rates: dict[str, list[float]], memory: list[dict[str, float]], path: Path | None) -> None:
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    print(f"{'decoder':<14}{'images/s':>10}{'to cpu':>10}{'to torchvision':>16}")
+    compared = [name for name in ("cpu", "torchvision") if name in medians]
+    print(f"{'decoder':<14}{'images/s':>10}" + "".join(f"{'to ' + name:>16}" for name in compared))
     for name, median in medians.items():
-        print(f"{name:<14}{median:>10,.0f}{median / medians['cpu']:>10.2f}{median / medians['torchvision']:>16.2f}")
+        print(f"{name:<14}{median:>10,.0f}" + "".join(f"{median / medians[other]:>16.2f}" for other in compared))
+    for place, first in memory[0].items():
+        more = memory[-1][place] - first
+        print(f"memory on the {place}: {first:,.0f} MiB after the first round, {more:+,.1f} MiB at last")
     if path:
-        path.write_text(json.dumps({"images_per_second": rates, "device": torch.cuda.get_device_name(0)}, indent=1))
+        results = {"images_per_second": rates, "memory_mib": memory, "device": torch.cuda.get_device_name(0)}
+        path.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":
