@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imclass.data.source import ArrivedSamples, Source
+from imclass.data.reused_memory import ReusedMemory
+from imclass.data.source import ArrivedSamples, Encoded, ImageReader, Source
 from imclass.errors import ImageError
 from imclass.images.gpu.feed import DeviceBatch
 
@@ -40,9 +41,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class ChosenSamples:
-    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`."""
+    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`.
+
+    Attributes:
+        source: the whole.
+        read_image: its `image_reader`.
+    """
 
     source: Source
+    read_image: ImageReader
     indices: NDArray[np.int64]
     passes: NDArray[np.int64]
 
@@ -53,7 +60,11 @@ class ChosenSamples:
 
     def image(self, row: int) -> bytes:
         """The encoded image of a sample."""
-        return self.source[int(self.indices[row])].image
+        return self.source[self.indices.item(row)].image
+
+    def image_in(self, row: int, memory: ReusedMemory) -> Encoded:
+        """As `image`; see `ReadsIntoMemory`."""
+        return self.read_image(self.indices.item(row), memory)
 
     def key(self, row: int) -> str:
         """The name of a sample."""

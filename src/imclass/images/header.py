@@ -28,6 +28,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Literal
 
+from imclass.data.source import Encoded
 from imclass.errors import ImageError
 
 MAX_PIXELS = 100_000_000
@@ -101,7 +102,7 @@ class ImageHeader:
         return self.stored_width if self.is_transposed else self.stored_height
 
 
-def dimensions(data: bytes) -> tuple[int, int]:
+def dimensions(data: Encoded) -> tuple[int, int]:
     """(width, height) of an encoded image as displayed (EXIF orientation applied), from the header alone.
 
     Raises:
@@ -111,18 +112,19 @@ def dimensions(data: bytes) -> tuple[int, int]:
     return header.width, header.height
 
 
-def read_header(data: bytes) -> ImageHeader:
+def read_header(data: Encoded) -> ImageHeader:
     """Read the header of a JPEG or PNG.
 
     Raises:
         ImageError: neither JPEG nor PNG, a broken header, or more than `MAX_PIXELS` pixels.
     """
-    if data.startswith(_JPEG_START):
-        header = _last_jpeg.header(data)
-    elif data.startswith(_PNG_START):
-        header = _png_header(data)
+    start = bytes(data[:_LONGEST_REMEMBERED])
+    if start.startswith(_JPEG_START):
+        header = _last_jpeg.header(start, data)
+    elif start.startswith(_PNG_START):
+        header = _png_header(start)
     else:
-        raise ImageError(f"neither JPEG nor PNG but {_looks_like(data)}", fix="Convert the image to JPEG or PNG.")
+        raise ImageError(f"neither JPEG nor PNG but {_looks_like(start)}", fix="Convert the image to JPEG or PNG.")
     if header.stored_width == 0 or header.stored_height == 0:
         raise ImageError(f"the header gives a size of {header.stored_width}x{header.stored_height} pixels")
     if header.stored_width * header.stored_height > MAX_PIXELS:
@@ -198,17 +200,16 @@ class _LastJpeg:
     def __init__(self) -> None:
         self._known: tuple[bytes, ImageHeader] | None = None  # replaced as a whole, so threads see one or the other
 
-    def header(self, data: bytes) -> ImageHeader:
-        """As `_jpeg_header`."""
+    def header(self, start: bytes, data: Encoded) -> ImageHeader:
+        """As `_jpeg_header` of `data`, of which `start` is the first `_LONGEST_REMEMBERED` bytes."""
         known = self._known
-        if known is not None and data.startswith(known[0]):
+        if known is not None and start.startswith(known[0]):
             return known[1]
-        scan = data.find(_SCAN, 0, _LONGEST_REMEMBERED)
-        start = data[: scan + 4]
+        start = start[: start.find(_SCAN) + 4]
         try:
             header = _jpeg_header(start)  # if these bytes are enough, they are for all JPEGs that begin with them
         except ImageError:
-            return _jpeg_header(data)  # the bytes of the marker stand inside a segment, say
+            return _jpeg_header(bytes(data))  # the bytes of the marker stand inside a segment, say
         self._known = start, header
         return header
 
@@ -273,7 +274,7 @@ def is_cut_off(data: bytes) -> bool:
     return data.startswith(_JPEG_START) and not data.rstrip(b"\0").endswith(bytes((0xFF, _END_OF_IMAGE)))
 
 
-def png_is_complete(data: bytes) -> bool:
+def png_is_complete(data: Encoded) -> bool:
     """Whether the chunks of a PNG follow each other without a gap up to the end of its IEND chunk."""
     position = len(_PNG_START)
     while position + 12 <= len(data):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
-from imclass.data.source import ArrivedSamples, Source
+from imclass.data.source import ArrivedSamples, Encoded, Source, image_reader
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
 from imclass.images.batch import Batch, ChosenSamples, Pending, Request, indices_of
@@ -32,6 +32,7 @@ from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardwar
 from imclass.images.header import read_header
 from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
+from imclass.images.scratch import Scratch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 from imclass.images.workers import Workers, thread_count
@@ -96,6 +97,8 @@ class Loader:
         self._scaled_decode = scaled_decode
         self._stall_seconds = stall_seconds
         self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
+        self._scratch = Scratch()
+        self._read_image = None if isinstance(source, PipeChannel) else image_reader(source)
         self._decoded: DecodedSet | None = None
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
@@ -238,7 +241,7 @@ class Loader:
         return request
 
     def _begin(self, request: Request, workers: Workers, feed: HardwareFeed | None) -> Pending:
-        samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
+        samples = self._samples_of(request)
         indices = samples.indices
         height, width = self.preprocessing.height, self.preprocessing.width
         shape = (len(indices), height, width, self.preprocessing.channels)
@@ -263,6 +266,12 @@ class Loader:
             pending.tasks.append(workers.submit(partial(self._fill, pending, chosen)))
         return pending
 
+    def _samples_of(self, request: Request) -> ChosenSamples | ArrivedSamples:
+        if isinstance(request, ArrivedSamples):
+            return request
+        assert self._read_image is not None, "the samples of a pipe come with the requests"
+        return ChosenSamples(self._random_access, self._read_image, *request)
+
     def _cut_batch(self, pending: Pending, decoded: DecodedSet, layout: Layout) -> None:
         """A whole batch at once, from decoded images that need no more than a cut and a mirror."""
         indices = pending.samples.indices
@@ -280,7 +289,7 @@ class Loader:
                 self._fill_from_decoded(pending, row, self._decoded)
                 continue
             try:
-                data = pending.samples.image(row)
+                data = pending.samples.image_in(row, self._scratch.encoded)
             except ImageError as problem:
                 pending.failures[row] = problem
             else:
@@ -294,10 +303,10 @@ class Loader:
             pending.failures[row] = problem
             return
         plan = self._plan(pending, row, decoded.width, decoded.height)
-        execute(image, plan, out=pending.pixels.numpy()[row])
+        execute(image, plan, out=pending.pixels.numpy()[row], scratch=self._scratch)
         pending.enlarged[row] = plan.layout.is_enlarged
 
-    def _fill_row(self, pending: Pending, row: int, data: bytes) -> None:
+    def _fill_row(self, pending: Pending, row: int, data: Encoded) -> None:
         """A row of a batch, from an encoded image."""
         try:
             header = read_header(data)
@@ -309,6 +318,7 @@ class Loader:
                 self.preprocessing.channels,
                 scaled_decode=self._scaled_decode,
                 out=pending.pixels.numpy()[row],
+                scratch=self._scratch,
             )
         except ImageError as problem:
             pending.failures[row] = problem
