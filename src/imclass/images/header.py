@@ -43,6 +43,7 @@ _MAX_STEPS = 10_000  # markers, fill bytes and stray bytes of a JPEG header toge
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _EXIF, _ADOBE, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xEE, 0xD9, 0xDA
+_TELLING_MARKERS = _FRAME_MARKERS | {_EXIF, _ADOBE}
 _BASELINE = 0xC0
 _USUAL_SAMPLINGS = frozenset({b"\x11\x11\x11", b"\x21\x11\x11", b"\x12\x11\x11", b"\x22\x11\x11"})  # 444 422 440 420
 _ORIENTATION_TAG, _TIFF_SHORT = 0x0112, 3
@@ -172,10 +173,12 @@ def _jpeg_header(data: bytes) -> ImageHeader:
             continue
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
-        length = int.from_bytes(data[marker_at + 2 : marker_at + 4], "big")
+        length = data[marker_at + 2] << 8 | data[marker_at + 3]
         position = marker_at + 2 + length
         if length < 2 or position > len(data):
             raise ImageError(f"the JPEG header is broken or truncated: segment of {length} bytes at byte {marker_at}")
+        if marker not in _TELLING_MARKERS:
+            continue
         body = data[marker_at + 4 : position]
         if marker in _FRAME_MARKERS and frame is None:
             frame = _frame(body, marker_at)
