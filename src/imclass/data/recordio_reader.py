@@ -233,12 +233,12 @@ class RecordFile:
         Raises:
             DataError: as `read`.
         """
-        stored = memory.array((stored_bytes,))
+        stored = memory.array((stored_bytes,)).data
         try:
             found = os.preadv(self._descriptor, [stored], offset)
         except OSError as error:
             raise self._unreadable(error, offset) from error
-        if found == stored_bytes and (payload := _only_part(stored.data)) is not None:
+        if found == stored_bytes and (payload := _only_part(stored)) is not None:
             return payload
         return memoryview(self.read(offset, stored_bytes).payload)
 
