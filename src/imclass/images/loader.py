@@ -284,13 +284,12 @@ class Loader:
 
     def _fill(self, pending: Pending, chosen: range) -> None:
         """Some rows of a batch, image by image."""
-        memory = self._scratch.encoded
         for row in chosen:
             if self._decoded is not None:
                 self._fill_from_decoded(pending, row, self._decoded)
                 continue
             try:
-                data = pending.samples.image_in(row, memory)
+                data = pending.samples.image_in(row, self._scratch.encoded)
             except ImageError as problem:
                 pending.failures[row] = problem
             else:
