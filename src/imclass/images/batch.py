@@ -2,13 +2,14 @@
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from imclass.data.reused_memory import ReusedMemory
-from imclass.data.source import ArrivedSamples, Encoded, ImageReader, Source
+from imclass.data.source import ArrivedSamples, Encoded, ImageReader, Source, image_reader
 from imclass.errors import ImageError
 from imclass.images.gpu.feed import DeviceBatch
 
@@ -41,15 +42,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class ChosenSamples:
-    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`.
-
-    Attributes:
-        source: the whole.
-        read_image: its `image_reader`.
-    """
+    """Samples of a batch that are read from a source when their turn comes; see `ArrivedSamples`."""
 
     source: Source
-    read_image: ImageReader
     indices: NDArray[np.int64]
     passes: NDArray[np.int64]
 
@@ -64,7 +59,11 @@ class ChosenSamples:
 
     def image_in(self, row: int, memory: ReusedMemory) -> Encoded:
         """As `image`; see `ReadsIntoMemory`."""
-        return self.read_image(self.indices.item(row), memory)
+        return self._read_image(self.indices.item(row), memory)
+
+    @cached_property
+    def _read_image(self) -> ImageReader:
+        return image_reader(self.source)
 
     def key(self, row: int) -> str:
         """The name of a sample."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
-from imclass.data.source import ArrivedSamples, Encoded, Source, image_reader
+from imclass.data.source import ArrivedSamples, Encoded, Source
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
 from imclass.images.batch import Batch, ChosenSamples, Pending, Request, indices_of
@@ -98,7 +98,6 @@ class Loader:
         self._stall_seconds = stall_seconds
         self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
         self._scratch = Scratch()
-        self._read_image = None if isinstance(source, PipeChannel) else image_reader(source)
         self._decoded: DecodedSet | None = None
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
@@ -241,7 +240,7 @@ class Loader:
         return request
 
     def _begin(self, request: Request, workers: Workers, feed: HardwareFeed | None) -> Pending:
-        samples = self._samples_of(request)
+        samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
         indices = samples.indices
         height, width = self.preprocessing.height, self.preprocessing.width
         shape = (len(indices), height, width, self.preprocessing.channels)
@@ -265,12 +264,6 @@ class Loader:
             chosen = range(start, min(start + images_a_task, len(indices)))
             pending.tasks.append(workers.submit(partial(self._fill, pending, chosen)))
         return pending
-
-    def _samples_of(self, request: Request) -> ChosenSamples | ArrivedSamples:
-        if isinstance(request, ArrivedSamples):
-            return request
-        assert self._read_image is not None, "the samples of a pipe come with the requests"
-        return ChosenSamples(self._random_access, self._read_image, *request)
 
     def _cut_batch(self, pending: Pending, decoded: DecodedSet, layout: Layout) -> None:
         """A whole batch at once, from decoded images that need no more than a cut and a mirror."""
