@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
-from imclass.data.source import ArrivedSamples, Source
+from imclass.data.source import ArrivedSamples, Encoded, Source
 from imclass.data.together import together
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
@@ -34,6 +34,7 @@ from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardwar
 from imclass.images.header import read_header
 from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
+from imclass.images.scratch import Scratch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 from imclass.images.workers import Workers, thread_count
@@ -98,6 +99,7 @@ class Loader:
         self._scaled_decode = scaled_decode
         self._stall_seconds = stall_seconds
         self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
+        self._scratch = Scratch()
         self._decoded: DecodedSet | None = None
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
@@ -283,7 +285,7 @@ class Loader:
                 self._fill_from_decoded(pending, row, self._decoded)
                 continue
             try:
-                data = pending.samples.image(row)
+                data = pending.samples.image_in(row, self._scratch.encoded)
             except ImageError as problem:
                 pending.failures[row] = problem
             else:
@@ -297,10 +299,10 @@ class Loader:
             pending.failures[row] = problem
             return
         plan = self._plan(pending, row, decoded.width, decoded.height)
-        execute(image, plan, out=pending.pixels.numpy()[row])
+        execute(image, plan, out=pending.pixels.numpy()[row], scratch=self._scratch)
         pending.enlarged[row] = plan.layout.is_enlarged
 
-    def _fill_row(self, pending: Pending, row: int, data: bytes) -> None:
+    def _fill_row(self, pending: Pending, row: int, data: Encoded) -> None:
         """A row of a batch, from an encoded image."""
         try:
             header = read_header(data)
@@ -312,6 +314,7 @@ class Loader:
                 self.preprocessing.channels,
                 scaled_decode=self._scaled_decode,
                 out=pending.pixels.numpy()[row],
+                scratch=self._scratch,
             )
         except ImageError as problem:
             pending.failures[row] = problem
