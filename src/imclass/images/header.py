@@ -115,7 +115,7 @@ def dimensions(data: Encoded) -> tuple[int, int]:
 
 
 def read_header(data: Encoded) -> ImageHeader:
-    """Read the header of a JPEG or PNG.
+    """Read the header of a JPEG or PNG. Of a view it copies no more than the header, where that is as long as usual.
 
     Raises:
         ImageError: neither JPEG nor PNG, a broken header, or more than `MAX_PIXELS` pixels.
