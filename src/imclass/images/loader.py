@@ -258,8 +258,8 @@ class Loader:
             pending.tasks.append(workers.submit(cut))
             return pending
         if feed is not None:
-            fill_row = partial(self._fill_row, pending)
-            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, pending.failures)
+            fill_row, read_and_fill_row = partial(self._fill_row, pending), partial(self._read_and_fill_row, pending)
+            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, read_and_fill_row, pending.failures)
             pending.tasks += feed.begin(pending.on_device, workers)
             return pending
         images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
@@ -283,13 +283,8 @@ class Loader:
         for row in chosen:
             if self._decoded is not None:
                 self._fill_from_decoded(pending, row, self._decoded)
-                continue
-            try:
-                data = pending.samples.image_in(row, self._scratch.encoded)
-            except ImageError as problem:
-                pending.failures[row] = problem
             else:
-                self._fill_row(pending, row, data)
+                self._read_and_fill_row(pending, row)
 
     def _fill_from_decoded(self, pending: Pending, row: int, decoded: DecodedSet) -> None:
         """A row of a batch, from an image that is kept decoded."""
@@ -301,6 +296,15 @@ class Loader:
         plan = self._plan(pending, row, decoded.width, decoded.height)
         execute(image, plan, out=pending.pixels.numpy()[row], scratch=self._scratch)
         pending.enlarged[row] = plan.layout.is_enlarged
+
+    def _read_and_fill_row(self, pending: Pending, row: int) -> None:
+        """A row of a batch, from the source."""
+        try:
+            data = pending.samples.image_in(row, self._scratch.encoded)
+        except ImageError as problem:
+            pending.failures[row] = problem
+        else:
+            self._fill_row(pending, row, data)
 
     def _fill_row(self, pending: Pending, row: int, data: Encoded) -> None:
         """A row of a batch, from an encoded image."""

@@ -39,6 +39,9 @@ _MOST_READERS = 8
 FillRow = Callable[[int, Encoded], None]
 """Decodes and augments an encoded image on the CPU, for a row of a batch."""
 
+ReadAndFillRow = Callable[[int], None]
+"""Reads the image of a row before that."""
+
 
 class Samples(Protocol):
     """The encoded images of a batch."""
@@ -62,7 +65,8 @@ class DeviceBatch:
     Attributes:
         samples: the `planned` samples asked for.
         uniforms: (planned, COLUMNS) of the augmentation; None without.
-        fill_row: the CPU's way to a row.
+        fill_row: the CPU's way to a row, from its encoded image.
+        read_and_fill_row: the same, from its number; what cannot be had is noted as a failure.
         failures: why, by row, for images that cannot be read.
         rows: (m,) the rows that the device has made, in order; the others are the CPU's, or failures.
         enlarged: (m,) which of them were smaller than image_shape.
@@ -73,6 +77,7 @@ class DeviceBatch:
     samples: Samples
     uniforms: NDArray[np.float32] | None
     fill_row: FillRow
+    read_and_fill_row: ReadAndFillRow
     failures: dict[int, ImageError]
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     enlarged: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -172,9 +177,10 @@ class HardwareFeed:
     def _fill_share(self, batch: DeviceBatch, rows: Sequence[int]) -> None:
         """The helpers' part."""
         start = time.perf_counter()
-        images: dict[int, Encoded] = {}
-        self._read(batch, rows, images)
-        self._fill(batch, images)
+        for row in rows:
+            if self._is_closing.is_set():
+                return
+            batch.read_and_fill_row(row)
         self._hardware.share.thread_took(time.perf_counter() - start, len(rows))
 
     def _fill(self, batch: DeviceBatch, images: dict[int, Encoded]) -> None:
