@@ -245,11 +245,10 @@ class Loader:
     def _begin(self, request: Request, workers: Workers, feed: HardwareFeed | None) -> Pending:
         samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
         indices = samples.indices
-        height, width = self.preprocessing.height, self.preprocessing.width
         pending = Pending(
             samples=samples,
             rows=None if self.augmentation is None else self._draws.rows(indices, samples.passes),
-            shape=(len(indices), height, width, self.preprocessing.channels),
+            shape=(len(indices), self.preprocessing.height, self.preprocessing.width, self.preprocessing.channels),
             is_pinned=self._copy_stream is not None,
             enlarged=np.zeros(len(indices), np.bool_),
         )
