@@ -6,8 +6,8 @@ import pytest
 
 from imclass.data import RecordWriter, Subset, open_source, pack_image
 from imclass.data.recordio import MAGIC_BYTES
-from imclass.data.recordio_batch import ReusedMemory
 from imclass.data.recordio_source import RecordSource
+from imclass.data.reused_memory import ReusedMemory
 from imclass.data.together import together
 from imclass.errors import DataError, ImageError
 
@@ -57,8 +57,8 @@ def test_memory_is_used_again(tmp_path) -> None:
     most = source.read_together(np.arange(7), memory)
     again = source.read_together(np.array([2]), memory)
     assert most[0].obj is not None
-    assert np.shares_memory(np.asarray(most[0]), memory.room(1 << 9))
-    assert np.shares_memory(np.asarray(again[0]), memory.room(1 << 9))
+    assert np.shares_memory(np.asarray(most[0]), memory.array((1 << 9,)))
+    assert np.shares_memory(np.asarray(again[0]), memory.array((1 << 9,)))
     assert bytes(again[0]) == IMAGES[2]
 
 
@@ -89,7 +89,8 @@ def test_a_file_that_has_become_shorter_is_noticed(tmp_path) -> None:
     os.truncate(path, int(source._offsets[5]) + 9)
     memory = ReusedMemory()
     assert read(source, [6, 5, 4], memory) == [None, None, IMAGES[4]]
-    assert len(memory.room(0).base) <= 2 * int(source._stored_bytes[4])  # nothing is allocated for what is not there
+    # Nothing is allocated for what is not there.
+    assert len(memory.array((0,)).base) <= 2 * int(source._stored_bytes[4])
 
 
 @pytest.mark.parametrize("flag", ["RWF_NOWAIT", "posix_fadvise"])

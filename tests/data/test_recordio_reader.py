@@ -7,12 +7,14 @@ import pickle
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imclass.data import read_records
 from imclass.data.recordio_reader import RecordFile
+from imclass.data.reused_memory import ReusedMemory
 from imclass.errors import DataError
 from tests.data.golden_files import IMAGE_FILES, RECORDIO, expected
 
@@ -37,6 +39,17 @@ def test_golden_records_at_random(name: str) -> None:
     for wanted in reversed(expected(file.path)):
         record = file.read(wanted["offset"], wanted["stored_bytes"])
         assert hashlib.sha256(record.payload).hexdigest() == wanted["payload_sha256"]
+    file.close()
+
+
+@pytest.mark.parametrize("name", [*IMAGE_FILES, "raw"])
+def test_golden_payloads_in_memory_that_is_used_again(name: str) -> None:
+    file, memory = RecordFile(RECORDIO / f"{name}.rec"), ReusedMemory()
+    for wanted in reversed(expected(file.path)):
+        payload = file.read_payload(wanted["offset"], wanted["stored_bytes"], memory)
+        assert hashlib.sha256(payload).hexdigest() == wanted["payload_sha256"]
+        is_in_memory = np.may_share_memory(np.frombuffer(payload, np.uint8), memory.array((1,)).base)
+        assert is_in_memory == (len(wanted["parts"]) == 1 and len(payload) > 0)
     file.close()
 
 
@@ -144,6 +157,21 @@ def test_file_that_shrank_since(tmp_path: Path) -> None:
         file.read(0, 1320)
     with pytest.raises(DataError, match="byte 1320: 0 bytes at the end"):
         file.read(1320, 1400)
+    memory = ReusedMemory()
+    memory.array((1320,))[:] = np.frombuffer(
+        WHOLE[:1320], np.uint8
+    )  # what was there before is not taken for the file's
+    with pytest.raises(DataError, match="byte 40: the file ends inside"):
+        file.read_payload(0, 1320, memory)
+    with pytest.raises(DataError, match="byte 1320: 0 bytes at the end"):
+        file.read_payload(1320, 1400, memory)
+
+
+def test_a_closed_file_names_itself() -> None:
+    file = RecordFile(RECORDIO / "scalar.rec", "x.rec")
+    file.close()
+    with pytest.raises(DataError, match=r"x\.rec, byte 8: cannot be read: Bad file descriptor"):
+        file.read_payload(8, 100, ReusedMemory())
 
 
 def test_a_pickled_file_is_opened_again() -> None:

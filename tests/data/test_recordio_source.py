@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imclass.data import RecordWriter, open_source
+from imclass.data import RecordWriter, Subset, open_source
+from imclass.data.recordio_source import RecordSource
+from imclass.data.reused_memory import ReusedMemory
+from imclass.data.source import image_reader
 from imclass.errors import DataError, ImageError
 from tests.data.golden_files import RECORDIO, expected, single_label_magic_records, write_records
 
@@ -29,6 +32,35 @@ def test_samples_of_golden_files(name: str) -> None:
         assert sample.key == source.key(index)
         assert hashlib.sha256(sample.image).hexdigest() == record["image_sha256"]
         assert sample.label.tolist() == record["label"]
+
+
+@pytest.mark.parametrize("name", ["scalar", "multilabel"])
+def test_images_of_golden_files_in_memory_that_is_used_again(name: str) -> None:
+    source, memory = open_source(RECORDIO / f"{name}.rec"), ReusedMemory()
+    read_image = image_reader(source)
+    for index, record in enumerate(expected(RECORDIO / f"{name}.rec")):
+        if record["image_bytes"] == 0:
+            with pytest.raises(ImageError, match=f"byte {record['offset']}: the record holds no image bytes"):
+                read_image(index, memory)
+            continue
+        image = read_image(index, memory)
+        assert isinstance(image, memoryview)
+        assert hashlib.sha256(image).hexdigest() == record["image_sha256"]
+
+
+def test_images_of_a_part_of_several_files_and_of_other_sources(tmp_path: Path) -> None:
+    write_records(tmp_path / "a.rec", [1, 2], b"A")
+    write_records(tmp_path / "b.rec", [3, 4, 5], b"B")
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "cat" / "1.jpg").write_bytes(b"C")
+    memory = ReusedMemory()
+    part = Subset(Subset(open_source(tmp_path / "a.rec"), np.array([1, 0])), np.array([1]))
+    assert bytes(image_reader(part)(0, memory)) == b"A"
+    with pytest.raises(IndexError):
+        image_reader(part)(-1, memory)
+    part = Subset(RecordSource([tmp_path / "a.rec", tmp_path / "b.rec"], "both"), np.array([4, 1]))
+    assert [bytes(image_reader(part)(index, memory)) for index in range(2)] == [b"B", b"A"]
+    assert image_reader(open_source(tmp_path / "photos"))(0, memory) == b"C"
 
 
 def test_samples_that_were_split(tmp_path: Path) -> None:
@@ -83,6 +115,8 @@ def test_record_that_changed_since_it_was_indexed(tmp_path: Path) -> None:
     os.truncate(path, 44)
     with pytest.raises(DataError, match="byte 40: 4 bytes at the end are too few"):
         source[1]
+    with pytest.raises(DataError, match="byte 40: 4 bytes at the end are too few"):
+        image_reader(source)(1, ReusedMemory())
 
 
 def test_labels_cannot_be_changed_by_accident() -> None:

@@ -8,8 +8,11 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageOps
 
+from imclass.data.reused_memory import ReusedMemory
 from imclass.errors import ImageError
 from imclass.images import MAX_PIXELS, decode, dimensions
+from imclass.images.decode import decode_with_header
+from imclass.images.header import read_header
 
 
 def test_golden_images(scalar_images, golden) -> None:
@@ -180,3 +183,39 @@ def test_flipped_bytes_never_give_anything_but_pixels_or_an_image_error(jpeg, pn
 def test_other_channel_counts_are_our_mistake(png, smooth) -> None:
     with pytest.raises(ValueError, match="channels"):
         decode(png(smooth(15, 8, 8)), 4)
+
+
+def unusual(name: str, jpeg, png, pixels: np.ndarray) -> bytes:
+    """JPEGs that leave the usual way through the decoder, and a PNG."""
+    usual = jpeg(pixels)
+    scan = usual.index(b"\xff\xda")
+    return {
+        "usual": usual,
+        "grey": jpeg(Image.fromarray(pixels).convert("L")),
+        "cmyk": jpeg(Image.fromarray(pixels).convert("CMYK")),
+        "turned": jpeg(pixels, exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"),
+        "stray bytes": usual[:scan] + b"\0\0" + usual[scan:],
+        "png": png(pixels),
+    }[name]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("at_least", [None, (20, 20)])
+@pytest.mark.parametrize("name", ["usual", "grey", "cmyk", "turned", "stray bytes", "png"])
+def test_a_view_decoded_into_memory_gives_the_same(
+    jpeg, png, smooth, name: str, at_least: tuple[int, int] | None, channels: int
+) -> None:
+    data = unusual(name, jpeg, png, smooth(3, 90, 130))
+    header, memory = read_header(data), ReusedMemory()
+    memory.array((90 * 130 * 4,))[:] = 99
+    pixels = decode_with_header(memoryview(data), header, channels, at_least=at_least, memory=memory)
+    np.testing.assert_array_equal(pixels, decode(data, channels, at_least=at_least))
+    assert pixels.flags.c_contiguous
+    assert np.may_share_memory(pixels, memory.array((1,)).base) == (name in ("usual", "grey"))
+
+
+def test_a_damaged_view_is_an_image_error(jpeg, png, smooth) -> None:
+    for data in (jpeg(smooth(3, 90, 130)), png(smooth(3, 90, 130))):
+        cut = memoryview(data[: len(data) // 2])
+        with pytest.raises(ImageError, match=r"decoded|truncated"):
+            decode_with_header(cut, read_header(cut), memory=ReusedMemory())

@@ -212,3 +212,21 @@ def test_adobe_rgb_is_unusual() -> None:
     for transform, expected in ((0, False), (1, True)):
         adobe = segment(0xEE, b"Adobe" + bytes([0, 100, 0, 0, 0, 0, transform]))
         assert read_header(jpeg_header(adobe, usual)).is_usual_jpeg == expected
+
+
+@pytest.mark.parametrize("comment_bytes", [0, 100, 5000, 60_000])
+def test_a_view_has_the_header_of_its_bytes(jpeg, png, smooth, comment_bytes: int) -> None:
+    plain = jpeg(smooth(3, 50, 70))
+    long = plain[:2] + segment(0xFE, bytes(comment_bytes)) + exif(6) + plain[2:]
+    for data in (plain, long, png(smooth(4, 30, 20))):
+        assert read_header(memoryview(bytearray(data))) == read_header(data)
+    assert read_header(memoryview(long)).orientation == 6
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8\xff\xe0\x00", b"\x89PNG\r\n\x1a\n"])
+def test_a_view_is_refused_like_its_bytes(data: bytes) -> None:
+    with pytest.raises(ImageError) as of_bytes:
+        read_header(data)
+    with pytest.raises(ImageError) as of_view:
+        read_header(memoryview(data))
+    assert str(of_view.value) == str(of_bytes.value)

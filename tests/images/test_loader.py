@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from imclass.data import RecordWriter, open_source, pack_image
 from imclass.errors import DataError
 from imclass.images import AUGMENTATIONS, Augmentation, BadImages, Batch, Loader, Preprocessing, augment, preprocess
 from imclass.images.draws import draw
@@ -70,6 +71,17 @@ def test_training_batches_are_augment_with_the_row_of_sample_and_pass(photos) ->
         row = draw(9, int(number), int(index), int(index) + 1)[0]
         expected = augment(photos.images[index], PREPROCESSING, augmentation, row)
         np.testing.assert_array_equal(batch.images[place].permute(1, 2, 0).numpy(), expected)
+
+
+def test_batches_of_records_are_preprocess_whatever_was_in_memory_before(tmp_path, photos) -> None:
+    path = tmp_path / "photos.rec"
+    with RecordWriter(path) as writer:
+        for number, image in enumerate(photos.images):
+            writer.write(number, pack_image(number, image, image_id=number))
+    asked = [request for number in range(3) for request in requests(23, 6, number)]
+    batches = collect(make(open_source(path), threads=3), asked)
+    for index, image in zip(np.concatenate([indices for indices, _ in asked]), pixels(batches), strict=True):
+        np.testing.assert_array_equal(image, preprocess(photos.images[index], PREPROCESSING))
 
 
 @pytest.mark.parametrize("threads", [1, 3, 8])

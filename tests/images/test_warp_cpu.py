@@ -7,6 +7,7 @@ import pytest
 
 from imclass.images import Preprocessing, decode
 from imclass.images.plan import Distortion, ImagePlan, Size, affine, lay_out, plan_image
+from imclass.images.scratch import Scratch
 from imclass.images.warp_cpu import execute, warp
 
 MEAN = np.array([123.68, 116.779, 103.939], np.float32)[:, np.newaxis, np.newaxis]
@@ -163,9 +164,26 @@ def test_the_result_is_written_where_it_is_wanted(
     plan = ImagePlan(layout, crop_y=2, crop_x=1, **changes)
     batch = np.full((3, 40, 44, channels), 200, np.uint8)
     place = batch[1]
-    assert execute(image, plan, out=place) is place
-    np.testing.assert_array_equal(batch[1], execute(image, plan))
-    assert (batch[[0, 2]] == 200).all()
+    expected = execute(image, plan)
+    for scratch in (None, Scratch()):
+        batch[1] = 0
+        assert execute(image, plan, out=place, scratch=scratch) is place
+        np.testing.assert_array_equal(batch[1], expected)
+        assert (batch[[0, 2]] == 200).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_enlarged_twice_after_the_resize_with_scratch(smooth, channels: int) -> None:
+    image = np.ascontiguousarray(smooth(6, 60, 40)[..., :channels])
+    plan = plan_image(None, 40, 60, Preprocessing((channels, 44, 52), resize=20))
+    assert plan.layout.enlargements
+    place = np.zeros((44, 52, channels), np.uint8)
+    np.testing.assert_array_equal(execute(image, plan, out=place, scratch=Scratch()), execute(image, plan))
+
+
+def test_scratch_is_only_for_what_ends_in_memory_of_the_caller(smooth) -> None:
+    with pytest.raises(AssertionError, match="memory that is used again"):
+        execute(smooth(6, 60, 70), plan_image(None, 70, 60, Preprocessing((3, 40, 44))), scratch=Scratch())
 
 
 def test_an_image_that_needs_no_change_is_copied_to_where_it_is_wanted(smooth) -> None:

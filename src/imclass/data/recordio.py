@@ -31,7 +31,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ LENGTH_BITS = 29
 LENGTH_MASK = (1 << LENGTH_BITS) - 1
 RECORD_LIMIT = 1 << LENGTH_BITS
 """A record must be shorter than this many bytes."""
+
+Buffer = TypeVar("Buffer", bytes, memoryview)
 
 PART_HEAD = struct.Struct("<II")
 IMAGE_HEADER = struct.Struct("<IfQQ")
@@ -89,7 +91,7 @@ class ImageHeader:
         return IMAGE_HEADER.pack(self.flag, self.label, self.id, self.id2)
 
     @classmethod
-    def unpack(cls, record: bytes, where: str) -> Self:
+    def unpack(cls, record: bytes | memoryview, where: str) -> Self:
         """Read the header at the start of a record.
 
         Raises:
@@ -156,8 +158,10 @@ def unpack_image(record: bytes, where: str) -> ImageRecord:
     return ImageRecord(header, labels.astype(np.float32), record[end:])
 
 
-def image_of(record: bytes, where: Callable[[], str]) -> bytes:
+def image_of(record: Buffer, where: Callable[[], str]) -> Buffer:
     """Return the image of an image record alone, which is quicker than `unpack_image`; `where` names it in errors.
+
+    The image of a view is a view.
 
     Raises:
         DataError: as `unpack_image`.

@@ -22,23 +22,10 @@ from numpy.typing import NDArray
 
 from imclass.data.recordio import IMAGE_HEADER, LENGTH_BITS, LENGTH_MASK, MAGIC, PART_HEAD
 from imclass.data.recordio_reader import RecordFile
+from imclass.data.reused_memory import ReusedMemory
 
-_HEADROOM = 4  # a buffer that is too small grows by a quarter more than is needed, so that it seldom has to
 _NOT_WAITING: int = getattr(os, "RWF_NOWAIT", 0)  # 0 where the system has no such flag
 _CAN_ADVISE = hasattr(os, "posix_fadvise")
-
-
-class ReusedMemory:
-    """Memory for one batch after another. It grows to the largest and is given back with this object."""
-
-    def __init__(self) -> None:
-        self._bytes = np.empty(0, np.uint8)
-
-    def room(self, count: int) -> NDArray[np.uint8]:
-        """(count,) uint8, begins at a multiple of 8 bytes; what was in the memory before is lost."""
-        if count > len(self._bytes):
-            self._bytes = np.empty(count + count // _HEADROOM, np.uint8)
-        return self._bytes[:count]
 
 
 def read_images(
@@ -68,7 +55,7 @@ def read_images(
     lengths = stored_bytes[chosen]
     stops = np.cumsum(lengths)
     starts = stops - lengths
-    buffer = memory.room(int(lengths.sum()))
+    buffer = memory.array((int(lengths.sum()),))
     places = zip(numbers[chosen].tolist(), offsets[chosen].tolist(), starts.tolist(), stops.tolist(), strict=True)
     pieces = [_Piece(files[file].descriptor, offset, buffer.data[start:stop]) for file, offset, start, stop in places]
     is_read = _read(pieces)

@@ -24,6 +24,7 @@ from imclass.data.recordio import (
     padding,
     place,
 )
+from imclass.data.reused_memory import ReusedMemory
 from imclass.errors import DataError
 
 READ_PIECE = 1 << 20
@@ -164,6 +165,16 @@ def cut_part(length: int, missing: int, where: str) -> DataError:
     )
 
 
+def _only_part(stored: bytes | memoryview) -> memoryview | None:
+    """The payload of a record that is stored as one part and nothing else; None of any other bytes."""
+    if len(stored) < PART_HEAD.size:
+        return None
+    magic, length = PART_HEAD.unpack_from(stored)  # of a whole record the kind is 0 and the word its length
+    if magic != MAGIC or PART_HEAD.size + length + padding(length) != len(stored):
+        return None
+    return memoryview(stored)[PART_HEAD.size : PART_HEAD.size + length]
+
+
 class RecordFile:
     """Random access to the records of one file, from any number of threads.
 
@@ -208,15 +219,31 @@ class RecordFile:
         try:
             stored = os.pread(self._descriptor, stored_bytes, offset)
         except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", where=place(self.name, offset)) from error
-        if len(stored) == stored_bytes >= PART_HEAD.size:
-            magic, length = PART_HEAD.unpack_from(stored)  # of a whole record the kind is 0 and the word its length
-            if magic == MAGIC and PART_HEAD.size + length + padding(length) == stored_bytes:
-                return Record(offset, ((PartKind.WHOLE, length),), stored[PART_HEAD.size : PART_HEAD.size + length])
+            raise self._unreadable(error, offset) from error
+        if len(stored) == stored_bytes and (payload := _only_part(stored)) is not None:
+            return Record(offset, ((PartKind.WHOLE, len(payload)),), bytes(payload))
         record = next(read_records(io.BytesIO(stored), self.name, offset), None)
         if record is None:
             raise cut_head(0, place(self.name, offset))
         return record
+
+    def read_payload(self, offset: int, stored_bytes: int, memory: ReusedMemory) -> memoryview:
+        """As `read`, the payload alone: in `memory`, until that is used again, unless it was stored in several parts.
+
+        Raises:
+            DataError: as `read`.
+        """
+        stored = memory.array((stored_bytes,)).data
+        try:
+            found = os.preadv(self._descriptor, [stored], offset)
+        except OSError as error:
+            raise self._unreadable(error, offset) from error
+        if found == stored_bytes and (payload := _only_part(stored)) is not None:
+            return payload
+        return memoryview(self.read(offset, stored_bytes).payload)
+
+    def _unreadable(self, error: OSError, offset: int) -> DataError:
+        return DataError(f"cannot be read: {error.strerror}", where=place(self.name, offset))
 
     def close(self) -> None:
         """Close the file; records can no longer be read."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.data.location import shown_name
-from imclass.data.recordio import image_of, place
-from imclass.data.recordio_batch import ReusedMemory, read_images
+from imclass.data.recordio import Buffer, image_of, place
+from imclass.data.recordio_batch import read_images
 from imclass.data.recordio_index import RecordIndex, load_index
 from imclass.data.recordio_reader import Record, RecordFile
+from imclass.data.reused_memory import ReusedMemory
 from imclass.data.source import Sample, check_index
 from imclass.errors import DataError, ImageError
 
@@ -78,20 +79,31 @@ class IndexedRecords:
         return f"{self._file(index).path.name}:{self._offsets[index]}"
 
     def __getitem__(self, index: int) -> Sample:
-        file = self._file(index)
-        offset = int(self._offsets[index])
-        record = self._record(index)
-        image = image_of(record.payload, lambda: place(file.name, offset))
-        if not image:
-            raise ImageError("the record holds no image bytes", where=place(file.name, offset))
-        return Sample(f"{file.path.name}:{offset}", image, self.labels[index])
+        image = self._image(index, self._record(index).payload)
+        return Sample(self.key(index), image, self.labels[index])
 
     def _record(self, index: int) -> Record:
-        return self._file(index).read(int(self._offsets[index]), int(self._stored_bytes[index]))
+        return self._file(index).read(*self._extent(index))
+
+    def _extent(self, index: int) -> tuple[int, int]:
+        """Byte offset and length of a record as stored."""
+        return self._offsets.item(index), self._stored_bytes.item(index)
+
+    def _image(self, index: int, record: Buffer) -> Buffer:
+        image = image_of(record, lambda: self._place(index))
+        if not image:
+            raise ImageError("the record holds no image bytes", where=self._place(index))
+        return image
+
+    def _place(self, index: int) -> str:
+        return place(self._file(index).name, self._offsets.item(index))
 
     def _file(self, index: int) -> Records:
+        return self._files[self._number_of_file(index)]
+
+    def _number_of_file(self, index: int) -> int:
         check_index(index, len(self))
-        return self._files[bisect_right(self._first_records, index) - 1]
+        return bisect_right(self._first_records, index) - 1
 
 
 class RecordSource(IndexedRecords):
@@ -106,12 +118,17 @@ class RecordSource(IndexedRecords):
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        self._local_files = [RecordFile(path, shown_name(path)) for path in paths]
-        super().__init__(self._local_files, [load_index(file) for file in self._local_files], name)
+        self._local = [RecordFile(path, shown_name(path)) for path in paths]
+        super().__init__(self._local, [load_index(file) for file in self._local], name)
+
+    def image_in(self, index: int, memory: ReusedMemory) -> memoryview:
+        """As `ReadsIntoMemory.image_in`."""
+        file = self._local[self._number_of_file(index)]
+        return self._image(index, file.read_payload(*self._extent(index), memory))
 
     def read_together(self, indices: NDArray[np.int64], memory: ReusedMemory) -> list[memoryview | None]:
         """Read the encoded images of samples (n,) into the memory, of which they are views; see `read_images`."""
         for index in indices[(indices < 0) | (indices >= len(self))].tolist():
             check_index(index, len(self))
         numbers = np.searchsorted(self._first_records, indices, side="right") - 1
-        return read_images(self._local_files, numbers, self._offsets[indices], self._stored_bytes[indices], memory)
+        return read_images(self._local, numbers, self._offsets[indices], self._stored_bytes[indices], memory)

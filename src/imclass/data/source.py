@@ -7,7 +7,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from imclass.data.reused_memory import ReusedMemory
 from imclass.errors import ImageError
+
+Encoded = bytes | memoryview
+"""An encoded image: its bytes, or the place in a `ReusedMemory` where they lie until that is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,29 @@ class ReadsAhead(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsIntoMemory(Protocol):
+    """What a source has besides that need not take new memory for each image: `image_reader` uses it."""
+
+    def image_in(self, index: int, memory: ReusedMemory) -> Encoded:
+        """Read one encoded image, into `memory` where that is possible; errors are those of `Source.__getitem__`."""
+        ...
+
+
+ImageReader = Callable[[int, ReusedMemory], Encoded]
+"""Reads an encoded image of a source, like `ReadsIntoMemory.image_in`."""
+
+
+def image_reader(source: Source) -> ImageReader:
+    """The quickest way to a source's encoded images for who needs each only until the next."""
+    if isinstance(source, Subset):
+        of_whole = image_reader(source.source)
+        return lambda index, memory: of_whole(source.index_in_whole(index), memory)
+    if isinstance(source, ReadsIntoMemory):
+        return source.image_in
+    return lambda index, memory: source[index].image
+
+
 def check_index(index: int, count: int) -> None:
     """Raise IndexError unless 0 <= index < count, so that a wrong number never quietly reads another sample."""
     if not 0 <= index < count:
@@ -106,12 +133,15 @@ class Subset:
         return len(self.indices)
 
     def key(self, index: int) -> str:
-        check_index(index, len(self))
-        return self.source.key(int(self.indices[index]))
+        return self.source.key(self.index_in_whole(index))
 
     def __getitem__(self, index: int) -> Sample:
+        return self.source[self.index_in_whole(index)]
+
+    def index_in_whole(self, index: int) -> int:
+        """The number that a sample has in the source that this is a part of."""
         check_index(index, len(self))
-        return self.source[int(self.indices[index])]
+        return int(self.indices[index])
 
 
 def innermost(source: Source) -> tuple[Source, NDArray[np.int64] | None]:
@@ -161,6 +191,10 @@ class ArrivedSamples:
         if not image:
             raise ImageError("the record holds no image bytes", where=self.samples[row].key)
         return image
+
+    def image_in(self, row: int, memory: ReusedMemory) -> bytes:
+        """As `image`; see `ReadsIntoMemory`."""
+        return self.image(row)
 
     def key(self, row: int) -> str:
         """Return the name of a sample."""

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from imclass.data.recordio_batch import ReusedMemory
+from imclass.data.reused_memory import ReusedMemory
 from imclass.data.source import Source, innermost, through
 
 ReadTogether = Callable[[NDArray[np.int64], ReusedMemory], list[memoryview | None]]

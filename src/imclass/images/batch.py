@@ -3,12 +3,14 @@
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imclass.data.source import ArrivedSamples, Source
+from imclass.data.reused_memory import ReusedMemory
+from imclass.data.source import ArrivedSamples, Encoded, ImageReader, Source, image_reader
 from imclass.errors import ImageError
 from imclass.images.gpu.feed import DeviceBatch
 
@@ -54,7 +56,15 @@ class ChosenSamples:
 
     def image(self, row: int) -> bytes:
         """The encoded image of a sample."""
-        return self.source[int(self.indices[row])].image
+        return self.source[self.indices.item(row)].image
+
+    def image_in(self, row: int, memory: ReusedMemory) -> Encoded:
+        """As `image`; see `ReadsIntoMemory`."""
+        return self._read_image(self.indices.item(row), memory)
+
+    @cached_property
+    def _read_image(self) -> ImageReader:
+        return image_reader(self.source)
 
     def key(self, row: int) -> str:
         """The name of a sample."""

@@ -9,9 +9,12 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from imclass.data.reused_memory import ReusedMemory
+from imclass.data.source import Encoded
 from imclass.errors import ImageError
 from imclass.images.header import ImageHeader, png_is_complete, read_header
 
+_LEVELS = {"RGB": 3, "GRAY": 1, "CMYK": 4}
 SCALE_DIVISORS = (8, 4, 2)  # libjpeg-turbo's other scales (7/8, 5/8 ...) are slower than no scaling at all
 
 # Stray bytes between header segments, and rare chroma subsampling such as 4x2: TurboJPEG stops at these even when it is
@@ -41,14 +44,23 @@ def decode(data: bytes, channels: int = 3, *, at_least: tuple[int, int] | None =
 
 
 def decode_with_header(
-    data: bytes, header: ImageHeader, channels: int = 3, *, at_least: tuple[int, int] | None = None
+    data: Encoded,
+    header: ImageHeader,
+    channels: int = 3,
+    *,
+    at_least: tuple[int, int] | None = None,
+    memory: ReusedMemory | None = None,
 ) -> NDArray[np.uint8]:
-    """`decode` for a caller who has read the header already."""
+    """`decode` for a caller who has read the header already.
+
+    Args:
+        memory: where the result may lie, for a caller who needs it only until the next; None: in memory of its own.
+    """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 3 or 1, not {channels}")
     if header.format == "png":
         return _decode_png(data, channels)
-    pixels = _decode_jpeg(data, header, channels, _stored_size(header, at_least))
+    pixels = _decode_jpeg(data, header, channels, _stored_size(header, at_least), memory)
     return _oriented(pixels, header.orientation)
 
 
@@ -64,18 +76,24 @@ def _stored_size(header: ImageHeader, at_least: tuple[int, int] | None) -> tuple
     return height, width
 
 
-def _decode_jpeg(data: bytes, header: ImageHeader, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _decode_jpeg(
+    data: Encoded, header: ImageHeader, channels: int, size: tuple[int, int], memory: ReusedMemory | None
+) -> NDArray[np.uint8]:
     colorspace = "CMYK" if header.components == 4 else "GRAY" if channels == 1 else "RGB"
+    place = None if memory is None else memory.array((*size, _LEVELS[colorspace]))
     try:
-        pixels = _libjpeg(data, colorspace, size, strict=True)
+        pixels = _libjpeg(data, colorspace, size, strict=True, place=place)
     except ValueError as problem:
+        data = bytes(data)
         if not _is_tolerable(data, str(problem)):
             raise ImageError(f"the JPEG cannot be decoded: {problem}") from problem
         return _decode_unusual_jpeg(data, colorspace, channels, size)
     return _from_cmyk(pixels, channels) if colorspace == "CMYK" else pixels
 
 
-def _libjpeg(data: bytes, colorspace: str, size: tuple[int, int], *, strict: bool) -> NDArray[np.uint8]:
+def _libjpeg(
+    data: Encoded, colorspace: str, size: tuple[int, int], *, strict: bool, place: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
         data,
         colorspace,
@@ -83,6 +101,7 @@ def _libjpeg(data: bytes, colorspace: str, size: tuple[int, int], *, strict: boo
         fastupsample=False,
         min_height=size[0],
         min_width=size[1],
+        buffer=place,
         strict=strict,
     )
     return pixels
@@ -121,13 +140,13 @@ def _grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., np.newaxis], np.uint8)
 
 
-def _decode_png(data: bytes, channels: int) -> NDArray[np.uint8]:
+def _decode_png(data: Encoded, channels: int) -> NDArray[np.uint8]:
     if not png_is_complete(data):
         raise ImageError(f"the PNG is truncated: {len(data)} bytes end before its last chunk does")
     return _opencv(data, channels, "PNG")
 
 
-def _opencv(data: bytes, channels: int, name: str) -> NDArray[np.uint8]:
+def _opencv(data: Encoded, channels: int, name: str) -> NDArray[np.uint8]:
     colour = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), colour | cv2.IMREAD_IGNORE_ORIENTATION)

@@ -28,6 +28,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Literal
 
+from imclass.data.source import Encoded
 from imclass.errors import ImageError
 
 MAX_PIXELS = 100_000_000
@@ -43,6 +44,7 @@ _MAX_STEPS = 10_000  # markers, fill bytes and stray bytes of a JPEG header toge
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKERS_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _EXIF, _ADOBE, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xEE, 0xD9, 0xDA
+_TELLING_MARKERS = _FRAME_MARKERS | {_EXIF, _ADOBE}
 _BASELINE = 0xC0
 _USUAL_SAMPLINGS = frozenset({b"\x11\x11\x11", b"\x21\x11\x11", b"\x12\x11\x11", b"\x22\x11\x11"})  # 444 422 440 420
 _ORIENTATION_TAG, _TIFF_SHORT = 0x0112, 3
@@ -102,7 +104,7 @@ class ImageHeader:
         return self.stored_width if self.is_transposed else self.stored_height
 
 
-def dimensions(data: bytes) -> tuple[int, int]:
+def dimensions(data: Encoded) -> tuple[int, int]:
     """(width, height) of an encoded image as displayed (EXIF orientation applied), from the header alone.
 
     Raises:
@@ -112,18 +114,19 @@ def dimensions(data: bytes) -> tuple[int, int]:
     return header.width, header.height
 
 
-def read_header(data: bytes) -> ImageHeader:
-    """Read the header of a JPEG or PNG.
+def read_header(data: Encoded) -> ImageHeader:
+    """Read the header of a JPEG or PNG. Of a view it copies no more than the header, where that is as long as usual.
 
     Raises:
         ImageError: neither JPEG nor PNG, a broken header, or more than `MAX_PIXELS` pixels.
     """
-    if data.startswith(_JPEG_START):
-        header = _known_jpegs.header(data)
-    elif data.startswith(_PNG_START):
-        header = _png_header(data)
+    start = bytes(data[:_LONGEST_REMEMBERED])
+    if start.startswith(_JPEG_START):
+        header = _known_jpegs.header(start, data)
+    elif start.startswith(_PNG_START):
+        header = _png_header(start)
     else:
-        raise ImageError(f"neither JPEG nor PNG but {_looks_like(data)}", fix="Convert the image to JPEG or PNG.")
+        raise ImageError(f"neither JPEG nor PNG but {_looks_like(start)}", fix="Convert the image to JPEG or PNG.")
     if header.stored_width == 0 or header.stored_height == 0:
         raise ImageError(f"the header gives a size of {header.stored_width}x{header.stored_height} pixels")
     if header.stored_width * header.stored_height > MAX_PIXELS:
@@ -171,10 +174,12 @@ def _jpeg_header(data: bytes) -> ImageHeader:
             continue
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
-        length = int.from_bytes(data[marker_at + 2 : marker_at + 4], "big")
+        length = data[marker_at + 2] << 8 | data[marker_at + 3]
         position = marker_at + 2 + length
         if length < 2 or position > len(data):
             raise ImageError(f"the JPEG header is broken or truncated: segment of {length} bytes at byte {marker_at}")
+        if marker not in _TELLING_MARKERS:
+            continue
         body = data[marker_at + 4 : position]
         if marker in _FRAME_MARKERS and frame is None:
             frame = _frame(body, marker_at)
@@ -199,17 +204,16 @@ class _KnownJpegs:
     def __init__(self) -> None:
         self._headers: dict[bytes, ImageHeader] = {}
 
-    def header(self, data: bytes) -> ImageHeader:
-        """As `_jpeg_header`."""
-        scan = data.find(_SCAN, 0, _LONGEST_REMEMBERED)
-        start = data[: scan + 4]
+    def header(self, start: bytes, data: Encoded) -> ImageHeader:
+        """As `_jpeg_header` of `data`, of which `start` is the first `_LONGEST_REMEMBERED` bytes."""
+        start = start[: start.find(_SCAN) + 4]
         known = self._headers.get(start)
         if known is not None:
             return known
         try:
             header = _jpeg_header(start)  # if these bytes are enough, they are for all JPEGs that begin with them
         except ImageError:
-            return _jpeg_header(data)  # the bytes of the marker stand inside a segment, say
+            return _jpeg_header(bytes(data))  # the bytes of the marker stand inside a segment, say
         if len(self._headers) >= _MOST_REMEMBERED:
             self._headers.clear()
         self._headers[start] = header
@@ -276,7 +280,7 @@ def is_cut_off(data: bytes) -> bool:
     return data.startswith(_JPEG_START) and not data.rstrip(b"\0").endswith(bytes((0xFF, _END_OF_IMAGE)))
 
 
-def png_is_complete(data: bytes) -> bool:
+def png_is_complete(data: Encoded) -> bool:
     """Whether the chunks of a PNG follow each other without a gap up to the end of its IEND chunk."""
     position = len(_PNG_START)
     while position + 12 <= len(data):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from imclass.data.in_advance import in_advance
 from imclass.data.pipe import PipeChannel
-from imclass.data.source import ArrivedSamples, Source
+from imclass.data.source import ArrivedSamples, Encoded, Source
 from imclass.data.together import together
 from imclass.errors import ImageError
 from imclass.images.bad_images import BadImages
@@ -34,6 +34,7 @@ from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardwar
 from imclass.images.header import read_header
 from imclass.images.plan import ImagePlan, Layout, lay_out, plan_cuts, plan_image
 from imclass.images.preprocess import carry_out
+from imclass.images.scratch import Scratch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 from imclass.images.workers import Workers, thread_count
@@ -98,6 +99,7 @@ class Loader:
         self._scaled_decode = scaled_decode
         self._stall_seconds = stall_seconds
         self._is_enlarged = np.zeros(self._samples or 0, np.bool_)
+        self._scratch = Scratch()
         self._decoded: DecodedSet | None = None
         self._device_set: DeviceSet | None = None
         self._plain_layout: Layout | None = None
@@ -243,11 +245,10 @@ class Loader:
     def _begin(self, request: Request, workers: Workers, feed: HardwareFeed | None) -> Pending:
         samples = request if isinstance(request, ArrivedSamples) else ChosenSamples(self._random_access, *request)
         indices = samples.indices
-        height, width = self.preprocessing.height, self.preprocessing.width
         pending = Pending(
             samples=samples,
             rows=None if self.augmentation is None else self._draws.rows(indices, samples.passes),
-            shape=(len(indices), height, width, self.preprocessing.channels),
+            shape=(len(indices), self.preprocessing.height, self.preprocessing.width, self.preprocessing.channels),
             is_pinned=self._copy_stream is not None,
             enlarged=np.zeros(len(indices), np.bool_),
         )
@@ -256,8 +257,8 @@ class Loader:
             pending.tasks.append(workers.submit(cut))
             return pending
         if feed is not None:
-            fill_row = partial(self._fill_row, pending)
-            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, pending.failures)
+            fill_row, read_and_fill_row = partial(self._fill_row, pending), partial(self._read_and_fill_row, pending)
+            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, read_and_fill_row, pending.failures)
             pending.tasks += feed.begin(pending.on_device, workers)
             return pending
         images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
@@ -281,13 +282,8 @@ class Loader:
         for row in chosen:
             if self._decoded is not None:
                 self._fill_from_decoded(pending, row, self._decoded)
-                continue
-            try:
-                data = pending.samples.image(row)
-            except ImageError as problem:
-                pending.failures[row] = problem
             else:
-                self._fill_row(pending, row, data)
+                self._read_and_fill_row(pending, row)
 
     def _fill_from_decoded(self, pending: Pending, row: int, decoded: DecodedSet) -> None:
         """A row of a batch, from an image that is kept decoded."""
@@ -297,10 +293,19 @@ class Loader:
             pending.failures[row] = problem
             return
         plan = self._plan(pending, row, decoded.width, decoded.height)
-        execute(image, plan, out=pending.pixels.numpy()[row])
+        execute(image, plan, out=pending.pixels.numpy()[row], scratch=self._scratch)
         pending.enlarged[row] = plan.layout.is_enlarged
 
-    def _fill_row(self, pending: Pending, row: int, data: bytes) -> None:
+    def _read_and_fill_row(self, pending: Pending, row: int) -> None:
+        """A row of a batch, from the source."""
+        try:
+            data = pending.samples.image_in(row, self._scratch.encoded)
+        except ImageError as problem:
+            pending.failures[row] = problem
+        else:
+            self._fill_row(pending, row, data)
+
+    def _fill_row(self, pending: Pending, row: int, data: Encoded) -> None:
         """A row of a batch, from an encoded image."""
         try:
             header = read_header(data)
@@ -312,6 +317,7 @@ class Loader:
                 self.preprocessing.channels,
                 scaled_decode=self._scaled_decode,
                 out=pending.pixels.numpy()[row],
+                scratch=self._scratch,
             )
         except ImageError as problem:
             pending.failures[row] = problem

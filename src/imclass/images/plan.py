@@ -5,6 +5,7 @@ the same geometry as one matrix, for an executor that does it in one go. The for
 image augmenter; docs/pixels.md tells them in words.
 """
 
+import functools
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -225,6 +226,14 @@ def lay_out(
     Raises:
         ImageError: the image is so long and thin that a step would need more than `MAX_PIXELS` pixels.
     """
+    if distortion is None:
+        return _lay_out_plain(width, height, preprocessing, pad_size)
+    return _lay_out(width, height, preprocessing, distortion, pad_size)
+
+
+def _lay_out(
+    width: int, height: int, preprocessing: Preprocessing, distortion: Distortion | None, pad_size: int
+) -> Layout:
     source, output = Size(width, height), Size(preprocessing.width, preprocessing.height)
     resized, border = _resize(source, preprocessing)
     canvas = Size(resized.width + border.left + border.right, resized.height + border.top + border.bottom)
@@ -245,6 +254,12 @@ def lay_out(
         output=output,
         fill_value=preprocessing.fill_value,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _lay_out_plain(width: int, height: int, preprocessing: Preprocessing, pad_size: int) -> Layout:
+    """Without distortion; most images of a data set have one of a few sizes."""
+    return _lay_out(width, height, preprocessing, None, pad_size)
 
 
 def affine(distortion: Distortion, canvas: Size) -> tuple[NDArray[np.float32], Size]:

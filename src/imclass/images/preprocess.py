@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from imclass.data.source import Encoded
 from imclass.images.decode import decode_with_header
 from imclass.images.header import ImageHeader, read_header
 from imclass.images.plan import ImagePlan, plan_image
+from imclass.images.scratch import Scratch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.warp_cpu import execute
 
@@ -58,15 +60,19 @@ def augment(
 
 
 def carry_out(
-    data: bytes,
+    data: Encoded,
     header: ImageHeader,
     plan: ImagePlan,
     channels: int,
     *,
     scaled_decode: bool,
     out: NDArray[np.uint8] | None = None,
+    scratch: Scratch | None = None,
 ) -> NDArray[np.uint8]:
     """Decode an image and execute its plan: (H, W, C) uint8, in `out` or else perhaps a view of a larger array.
+
+    Args:
+        scratch: memory for what is made on the way to `out`.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -76,4 +82,6 @@ def carry_out(
         resized = plan.layout.resized
         shrinks = resized != plan.layout.source
         at_least = (resized.height, resized.width) if shrinks else None
-    return execute(decode_with_header(data, header, channels, at_least=at_least), plan, out=out)
+    memory = None if scratch is None else scratch.decoded
+    pixels = decode_with_header(data, header, channels, at_least=at_least, memory=memory)
+    return execute(pixels, plan, out=out, scratch=scratch)

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imclass.images.plan import Border, ImagePlan, Size
+from imclass.images.scratch import Scratch
 
 # OpenCV 3 and 4 place a warped pixel on a grid of 1/32 of a source pixel, reached from 1/1024 steps.
 _STEP_BITS = 10
@@ -19,6 +20,7 @@ def execute(
     *,
     interpolation: int = cv2.INTER_LINEAR,
     out: NDArray[np.uint8] | None = None,
+    scratch: Scratch | None = None,
 ) -> NDArray[np.uint8]:
     """Carry out a plan.
 
@@ -27,13 +29,15 @@ def execute(
             resize follows.
         interpolation: OpenCV's number for the resizes. The original's default is bilinear without antialiasing.
         out: (H, W, C) uint8 of the plan's output size, contiguous, that the last step writes to; None: a new array.
+        scratch: memory for steps before that one; only together with `out`.
 
     Returns:
         (H, W, C) uint8 of the plan's output size: `out` where it is given, else an array that may be a view of `image`.
     """
+    assert scratch is None or out is not None, "the result would lie in memory that is used again"
     layout = plan.layout
     channels = image.shape[2]
-    image = _resize(image, layout.resized, interpolation)
+    image = _resize(image, layout.resized, interpolation, scratch)
     if any(layout.border):
         image = _with_border(image, layout.border, layout.fill_value)
     changes_colour = bool(plan.h or plan.s or plan.l)
@@ -42,18 +46,16 @@ def execute(
         image = _shift_colour(image, plan, None if plan.mirror else out)
     if plan.mirror:
         image = np.asarray(cv2.flip(image, 1, out), np.uint8)
-    image = image.reshape(*image.shape[:2], channels)
-    if out is None:
-        return image
-    if not np.may_share_memory(image, out):  # a cut alone is a view of the canvas
-        np.copyto(out, image)
-    return out
+    return image.reshape(*image.shape[:2], channels) if out is None else out
 
 
-def _resize(image: NDArray[np.uint8], size: Size, interpolation: int) -> NDArray[np.uint8]:
+def _resize(
+    image: NDArray[np.uint8], size: Size, interpolation: int, scratch: Scratch | None = None
+) -> NDArray[np.uint8]:
     if image.shape[:2] == (size.height, size.width):
         return image
-    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
+    place = None if scratch is None else scratch.resized.array((size.height, size.width, image.shape[2]))
+    return np.asarray(cv2.resize(image, size, place, interpolation=interpolation), np.uint8)
 
 
 def _with_border(image: NDArray[np.uint8], border: Border, fill_value: int) -> NDArray[np.uint8]:
@@ -64,7 +66,7 @@ def _with_border(image: NDArray[np.uint8], border: Border, fill_value: int) -> N
 def _cut_from_canvas(
     image: NDArray[np.uint8], plan: ImagePlan, interpolation: int, out: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8]:
-    """Affine step, padding and enlargement, and the cut from the result; in `out` if that is where the warp ends."""
+    """Affine step, padding and enlargement, and the cut from the result, in `out` if given."""
     layout = plan.layout
     if layout.forward is not None:
         if not layout.pad_size and not layout.enlargements:  # then only the pixels of the cut are computed
@@ -76,7 +78,11 @@ def _cut_from_canvas(
         image = _resize(image, size, interpolation)
     rows = slice(plan.crop_y, plan.crop_y + layout.output.height)
     columns = slice(plan.crop_x, plan.crop_x + layout.output.width)
-    return image[rows, columns]
+    cut = image[rows, columns]
+    if out is None:
+        return cut
+    np.copyto(out, cut.reshape(out.shape))
+    return out
 
 
 def warp(

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 
 from imclass.errors import UserError
 
@@ -54,12 +54,13 @@ class Workers:
         """Wait until all tasks are done.
 
         Raises:
-            RuntimeError: no task finished for `stall_seconds`.
+            RuntimeError: no task finished for `stall_seconds`, which is noticed after twice that time at the latest.
             Exception: whatever a task raised, as soon as it did.
         """
         pending = set(futures)
         while pending:
-            done, pending = wait(pending, timeout=self.stall_seconds, return_when=FIRST_COMPLETED)
+            # Not task by task: each time, this thread would have to take Python's lock from one that decodes.
+            done, pending = wait(pending, timeout=self.stall_seconds, return_when=FIRST_EXCEPTION)
             if not done:
                 raise RuntimeError(
                     f"no image was read or decoded for {self.stall_seconds:g} seconds; {len(pending)} pieces of work "

@@ -82,6 +82,18 @@ def test_threads_take_a_share_when_batches_are_waited_for(mixed, decoder, monkey
             assert np.abs(image - expected).mean() < (2.0 if place < 8 else 1e-9)
 
 
+def test_unreadable_images_of_the_threads_cost_only_themselves(mixed, decoder, monkeypatch) -> None:
+    monkeypatch.setattr(DecodeShare, "portion", 0.4)
+    whole = mixed.images[9]
+    mixed.images[9] = whole[: len(whole) // 2]  # cut off
+    mixed.images[11] = b"GIF89a"
+    mixed.images[12] = None  # missing
+    [batch] = collect(helped(mixed, decoder, threads=2), [(np.arange(13), np.zeros(13, np.int64))])
+    assert batch.planned == 13
+    assert batch.indices.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]
+    assert batch.labels[:, 0].tolist() == batch.indices.tolist()
+
+
 def test_speeds_and_waiting_are_measured(mixed, decoder) -> None:
     loader = helped(mixed, decoder, threads=2)
     batches = collect(loader, requests(13, 7))

@@ -10,7 +10,7 @@ import torch
 
 from imclass.data import RecordWriter, Subset, open_source, pack_image
 from imclass.data.recordio import MAGIC_BYTES
-from imclass.data.recordio_batch import ReusedMemory
+from imclass.data.reused_memory import ReusedMemory
 from imclass.data.source import Sample
 from imclass.errors import DataError
 from imclass.images import AUGMENTATIONS, Loader, preprocess

@@ -54,10 +54,13 @@ def records(file: Path) -> list[Record]:
     return found
 
 
-def recorded(folder: Path) -> tuple[Path, list[Record]]:
-    """The folder of the only run in a folder, and its records."""
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    return file.parent, records(file)
+def recorded(folder: Path) -> dict[Path, list[Record]]:
+    """The records of each run in a folder, by the run's own folder.
+
+    W&B's process writes most of them after `finish` has returned; `teardown` waits until that process has ended.
+    """
+    wandb.teardown()
+    return {file.parent: records(file) for file in folder.glob("wandb/offline-run-*/*.wandb")}
 
 
 def history(found: list[Record]) -> list[dict[str, Any]]:
@@ -69,7 +72,7 @@ def history(found: list[Record]) -> list[dict[str, Any]]:
 def test_an_offline_run_has_all_of_it(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train(photos, output=tmp_path / "run1", hyperparameters={**QUICK, "mini_batch_size": 2}, trackers=["wandb"],
                 track_group="trials", device="cpu", threads=1)  # fmt: skip
-    folder, found = recorded(run.output)
+    ((folder, found),) = recorded(run.output).items()
     (begun,) = [record.run for record in found if record.WhichOneof("record_type") == "run"]
     assert (begun.project, begun.display_name, begun.run_group) == ("imclass", "trials run1", "trials")
     assert read_references(run.output) == {"wandb": begun.run_id}
@@ -97,7 +100,7 @@ def test_a_run_that_goes_on_keeps_its_number(tmp_path: Path) -> None:
             tracking.start({}, {}, [], 0)
         numbers.add(read_references(tmp_path)["wandb"])
     assert len(numbers) == 1
-    found = [record for file in tmp_path.glob("wandb/offline-run-*/*.wandb") for record in records(file)]
+    found = [record for run in recorded(tmp_path).values() for record in run]
     assert {record.run.run_id for record in found if record.WhichOneof("record_type") == "run"} == numbers
     kinds = [record.WhichOneof("record_type") for record in found]
     assert "preempting" in kinds, "nothing said how it ended, so it was interrupted"

@@ -10,11 +10,10 @@ from typing import Protocol
 
 import torch
 
-from imclass.errors import ImageError
-from imclass.images.header import ImageHeader, is_cut_off, read_header
+from imclass.data.source import Encoded
+from imclass.images.header import ImageHeader, is_cut_off
 from imclass.images.preprocess import SMALL_IMAGE_PIXELS
 
-_LONGEST_USUAL_HEADER = 4096  # bytes; only photographs with long notes have more in front of their picture
 _END_OF_JPEG = b"\xff\xd9"
 
 
@@ -40,21 +39,7 @@ class HardwareDecoder(Protocol):
         ...
 
 
-def header_of(data: bytes | memoryview) -> ImageHeader:
-    """As `read_header`; of memory that others own it copies no more than the header, where that is as long as usual.
-
-    Raises:
-        ImageError: as `read_header`.
-    """
-    if isinstance(data, bytes):
-        return read_header(data)
-    try:
-        return read_header(bytes(data[:_LONGEST_USUAL_HEADER]))  # it fails, or tells what the whole would tell
-    except ImageError:
-        return read_header(bytes(data))
-
-
-def suits_hardware(data: bytes | memoryview, header: ImageHeader) -> bool:
+def suits_hardware(data: Encoded, header: ImageHeader) -> bool:
     """Whether an image is left to a hardware decoder; all others are decoded on the CPU.
 
     The engine knows baseline JPEGs only, has no word for a missing end, and does not tell RGB from YCbCr as libjpeg

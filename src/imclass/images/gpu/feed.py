@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imclass.data.source import Encoded
 from imclass.data.together import ReadTogether
 from imclass.errors import ImageError
-from imclass.images.gpu.decoder import header_of, suits_hardware
+from imclass.images.gpu.decoder import suits_hardware
 from imclass.images.gpu.lane import LANES, Hardware, Lane
-from imclass.images.header import ImageHeader
+from imclass.images.header import ImageHeader, read_header
 from imclass.images.plan_batch import BatchPlan, plan_batch
 from imclass.images.settings import Augmentation, Preprocessing
 from imclass.images.workers import Workers
@@ -35,8 +36,11 @@ from imclass.images.workers import Workers
 _IMAGES_A_TASK = 16
 _MOST_READERS = 8
 
-FillRow = Callable[[int, bytes], None]
+FillRow = Callable[[int, Encoded], None]
 """Decodes and augments an encoded image on the CPU, for a row of a batch."""
+
+ReadAndFillRow = Callable[[int], None]
+"""Reads the image of a row before that."""
 
 
 class Samples(Protocol):
@@ -61,7 +65,8 @@ class DeviceBatch:
     Attributes:
         samples: the `planned` samples asked for.
         uniforms: (planned, COLUMNS) of the augmentation; None without.
-        fill_row: the CPU's way to a row.
+        fill_row: the CPU's way to a row, from its encoded image.
+        read_and_fill_row: the same, from its number; what cannot be had is noted as a failure.
         failures: why, by row, for images that cannot be read.
         rows: (m,) the rows that the device has made, in order; the others are the CPU's, or failures.
         enlarged: (m,) which of them were smaller than image_shape.
@@ -72,6 +77,7 @@ class DeviceBatch:
     samples: Samples
     uniforms: NDArray[np.float32] | None
     fill_row: FillRow
+    read_and_fill_row: ReadAndFillRow
     failures: dict[int, ImageError]
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     enlarged: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -92,7 +98,7 @@ class _Planned:
     """The images of a batch that the hardware decodes: rows (m,), what is encoded, headers and plan of each."""
 
     rows: NDArray[np.int64]
-    encoded: list[bytes | memoryview]
+    encoded: list[Encoded]
     headers: list[ImageHeader]
     plan: BatchPlan
 
@@ -142,7 +148,7 @@ class HardwareFeed:
         """
         planned = len(batch.samples.indices)
         first_of_helpers = planned - self._hardware.share.rows_of_threads(planned)
-        images: dict[int, bytes | memoryview] = {}
+        images: dict[int, Encoded] = {}
         pieces = [] if self._read_together else _pieces(range(first_of_helpers), _IMAGES_A_TASK)
         reads = [self._readers.submit(partial(self._read, batch, rows, images)) for rows in pieces]
         shared = _pieces(range(first_of_helpers, planned), _IMAGES_A_TASK)
@@ -158,7 +164,7 @@ class HardwareFeed:
         self._makers.close()
         self._hardware.let_go()
 
-    def _read(self, batch: DeviceBatch, rows: Sequence[int], images: dict[int, bytes | memoryview]) -> None:
+    def _read(self, batch: DeviceBatch, rows: Sequence[int], images: dict[int, Encoded]) -> None:
         """Read images one by one into `images`; what cannot be had is noted as a failure."""
         for row in rows:
             if self._is_closing.is_set():
@@ -171,22 +177,23 @@ class HardwareFeed:
     def _fill_share(self, batch: DeviceBatch, rows: Sequence[int]) -> None:
         """The helpers' part."""
         start = time.perf_counter()
-        images: dict[int, bytes | memoryview] = {}
-        self._read(batch, rows, images)
-        self._fill(batch, images)
+        for row in rows:
+            if self._is_closing.is_set():
+                return
+            batch.read_and_fill_row(row)
         self._hardware.share.thread_took(time.perf_counter() - start, len(rows))
 
-    def _fill(self, batch: DeviceBatch, images: dict[int, bytes | memoryview]) -> None:
+    def _fill(self, batch: DeviceBatch, images: dict[int, Encoded]) -> None:
         for row, data in images.items():
             if self._is_closing.is_set():
                 return
-            batch.fill_row(row, bytes(data))
+            batch.fill_row(row, data)
 
     def _make(
         self,
         batch: DeviceBatch,
         rows: range,
-        images: dict[int, bytes | memoryview],
+        images: dict[int, Encoded],
         reads: list[Future[None]],
         cpu: Workers,
     ) -> None:
@@ -209,21 +216,19 @@ class HardwareFeed:
             cpu.wait(fills)  # before the lane's memory is used again
         batch.pixels = pixels
 
-    def _read_at_once(self, batch: DeviceBatch, rows: range, images: dict[int, bytes | memoryview], lane: Lane) -> None:
+    def _read_at_once(self, batch: DeviceBatch, rows: range, images: dict[int, Encoded], lane: Lane) -> None:
         assert self._read_together is not None
         read = self._read_together(batch.samples.indices[rows.start : rows.stop], lane.encoded)
         images.update((row, data) for row, data in zip(rows, read, strict=True) if data is not None)
         self._read(batch, [row for row, data in zip(rows, read, strict=True) if data is None], images)
 
-    def _divided(
-        self, batch: DeviceBatch, images: dict[int, bytes | memoryview]
-    ) -> tuple[_Planned | None, dict[int, bytes | memoryview]]:
+    def _divided(self, batch: DeviceBatch, images: dict[int, Encoded]) -> tuple[_Planned | None, dict[int, Encoded]]:
         """What the hardware decodes, and the other images that can be read, by row."""
-        others: dict[int, bytes | memoryview] = {}
+        others: dict[int, Encoded] = {}
         suited: dict[int, ImageHeader] = {}
         for row in sorted(images):
             try:
-                header = header_of(images[row])
+                header = read_header(images[row])
             except ImageError as problem:
                 batch.failures[row] = problem
                 continue
@@ -248,9 +253,7 @@ class HardwareFeed:
         heights = np.array([header.height for header in headers.values()])
         return plan_batch(uniforms, widths, heights, self._preprocessing, self._augmentation)
 
-    def _decode(
-        self, batch: DeviceBatch, planned: _Planned, pixels: torch.Tensor, lane: Lane
-    ) -> dict[int, bytes | memoryview]:
+    def _decode(self, batch: DeviceBatch, planned: _Planned, pixels: torch.Tensor, lane: Lane) -> dict[int, Encoded]:
         """Decode, and augment into `pixels`.
 
         Everything else is done before, so that little Python stands between the decoder and the kernel.
@@ -274,7 +277,7 @@ class HardwareFeed:
         batch.rows, batch.enlarged = planned.rows[is_made], planned.plan.is_enlarged[is_made]
         return {int(planned.rows[place]): planned.encoded[place] for place in np.flatnonzero(~is_made)}
 
-    def _submit(self, batch: DeviceBatch, images: dict[int, bytes | memoryview], cpu: Workers) -> list[Future[None]]:
+    def _submit(self, batch: DeviceBatch, images: dict[int, Encoded], cpu: Workers) -> list[Future[None]]:
         """Let the CPU threads fill rows."""
         images_a_task = max(1, min(_IMAGES_A_TASK, -(-len(images) // self._threads)))
         pieces = _pieces(sorted(images), images_a_task)

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import numpy as np
 import torch
 
-from imclass.data.recordio_batch import ReusedMemory
+from imclass.data.reused_memory import ReusedMemory
+from imclass.data.source import Encoded
 from imclass.images.gpu.decoder import HardwareDecoder
 from imclass.images.gpu.share import DecodeShare
 from imclass.images.gpu.warp import WarpTables
@@ -44,10 +45,10 @@ class Lane:
         """Make `stream` the current one."""
         return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
-    def as_tensors(self, images: Sequence[bytes | memoryview]) -> list[torch.Tensor]:
+    def as_tensors(self, images: Sequence[Encoded]) -> list[torch.Tensor]:
         """The encoded images as (bytes,) uint8. Those that the lane has read it views, all others are copied once."""
         copied = [image for image in images if isinstance(image, bytes)]
-        room = self._copies.room(sum(map(len, copied)))
+        room = self._copies.array((sum(map(len, copied)),))
         if copied:
             np.concatenate([np.frombuffer(image, np.uint8) for image in copied], out=room)
         views = iter(_cut(room.data, copied))
