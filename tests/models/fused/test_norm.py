@@ -14,7 +14,7 @@ Operation = Callable[[Tensor, Tensor, nn.BatchNorm2d], Tensor]
 FUSED: dict[str, Operation] = {
     "norm": lambda x, shortcut, by: fused.norm(x, by),
     "norm_relu": lambda x, shortcut, by: fused.norm_relu(x, by),
-    "norm_add_relu": fused.norm_add_relu,
+    "norm_add_relu": lambda *given: fused.norm_add_relu_branch_after(*given)[0],
     "norm_relu_pool": lambda x, shortcut, by: fused.norm_relu_pool(x, by),
 }
 STEP_BY_STEP: dict[str, Operation] = {
