@@ -9,6 +9,7 @@ from torch import nn
 
 from imclass.errors import UserError
 from imclass.models import NETWORKS, build, initialise, layout_of
+from imclass.models.batch_norm import Branches
 from imclass.models.resnet import IMAGENET_MEAN, IMAGENET_STD
 from tests.models.mxnet_golden import GOLDEN, params_file, read_params, state_of
 from tests.models.reference_network import reference_logits
@@ -261,6 +262,11 @@ def test_v1_puts_the_stride_in_the_3x3_convolution():
     assert (unit.conv1.stride, unit.conv2.stride, unit.conv3.stride) == ((1, 1), (2, 2), (1, 1))
 
 
+def map_of(output):
+    """The feature map that a stage of either family gives."""
+    return output.residual if isinstance(output, Branches) else output
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     ("layers", "shape", "stage_one_side", "last_side"),
@@ -277,7 +283,7 @@ def test_sides_shrink_as_in_the_original(network, layers, shape, stage_one_side,
     sides = {}
     for name in (model.stage_names[0], model.stage_names[-1]):
         getattr(model, name).register_forward_hook(
-            lambda module, inputs, output, name=name: sides.update({name: tuple(output.shape[2:])})
+            lambda module, inputs, output, name=name: sides.update({name: tuple(map_of(output).shape[2:])})
         )
     with torch.inference_mode():
         logits = model(torch.zeros(2, *shape))
@@ -355,7 +361,7 @@ def test_channels_last_images_stay_so_until_the_last_stage(network):
     model = build(network, 18, (3, 64, 64), 3).eval().to(memory_format=torch.channels_last)
     formats = []
     getattr(model, model.stage_names[-1]).register_forward_hook(
-        lambda module, inputs, output: formats.append(output.is_contiguous(memory_format=torch.channels_last))
+        lambda module, inputs, output: formats.append(map_of(output).is_contiguous(memory_format=torch.channels_last))
     )
     with torch.inference_mode():
         model(torch.zeros(2, 3, 64, 64).to(memory_format=torch.channels_last))

@@ -58,11 +58,10 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+def interpreted() -> None:
     """Triton's interpreter runs the kernels, which are imported for it when they are first called."""
     if torch.cuda.is_available():
         pytest.skip("the kernels of this process are the GPU's, see test_gpu")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def random_batch(count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,11 +1,15 @@
 """Batch norm and what follows it in a residual network, in one place, so that it can be done in one go.
 
 Without more, these are PyTorch's own operations. For the steps of a training on a GPU `kernels` makes them one.
+
+A residual unit sends its input two ways. `Branches` names the two from where the unit's input is made, so that their
+gradients are added there, in the kernels, and not in a pass over memory of its own.
 """
 
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +35,18 @@ class BatchNorm2d(nn.BatchNorm2d):
         return fused.norm(input, self) if self.is_fused(input) else super().forward(input)
 
 
+class Branches(NamedTuple):
+    """The two ways through a residual unit, (N, C, H, W) each; often the same tensor, which is left as it is.
+
+    Attributes:
+        residual: what its convolutions get.
+        shortcut: what goes past them.
+    """
+
+    residual: Tensor
+    shortcut: Tensor
+
+
 def norm_relu(norm: nn.Module, x: Tensor) -> Tensor:
     """relu(norm(x)), of (N, C, H, W)."""
     if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
@@ -38,13 +54,29 @@ def norm_relu(norm: nn.Module, x: Tensor) -> Tensor:
     return functional.relu(norm(x), inplace=True)
 
 
-def norm_add_relu(norm: nn.Module, x: Tensor, shortcut: Tensor) -> Tensor:
-    """relu(norm(x) + shortcut), of (N, C, H, W)."""
+def norm_relu_branch_before(norm: nn.Module, x: Tensor) -> Branches:
+    """relu(norm(x)) for the convolutions and x for the shortcut, of (N, C, H, W)."""
     if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
-        return fused.norm_add_relu(x, shortcut, norm)
+        return Branches(*fused.norm_relu_branch_before(x, norm))
+    return Branches(norm_relu(norm, x), x)
+
+
+def norm_relu_branch_after(norm: nn.Module, x: Tensor) -> Branches:
+    """relu(norm(x)) for both, of (N, C, H, W)."""
+    if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
+        return Branches(*fused.norm_relu_branch_after(x, norm))
+    activated = norm_relu(norm, x)
+    return Branches(activated, activated)
+
+
+def norm_add_relu_branch_after(norm: nn.Module, x: Tensor, shortcut: Tensor) -> Branches:
+    """relu(norm(x) + shortcut) for both, of (N, C, H, W)."""
+    if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
+        return Branches(*fused.norm_add_relu_branch_after(x, shortcut, norm))
     residual = norm(x)
     residual += shortcut
-    return functional.relu(residual, inplace=True)
+    activated = functional.relu(residual, inplace=True)
+    return Branches(activated, activated)
 
 
 def norm_relu_pool(norm: nn.Module, pool: nn.Module, x: Tensor) -> Tensor:

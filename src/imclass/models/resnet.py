@@ -24,7 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from imclass.errors import UserError
-from imclass.models.batch_norm import BatchNorm2d, norm_add_relu, norm_relu, norm_relu_pool
+from imclass.models.batch_norm import (
+    BatchNorm2d,
+    Branches,
+    norm_add_relu_branch_after,
+    norm_relu,
+    norm_relu_branch_after,
+    norm_relu_branch_before,
+    norm_relu_pool,
+)
 from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
@@ -85,14 +93,17 @@ class ResNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The last feature map (N, features, rows, columns), values from 0 up, of images as for `forward`."""
-        x = self.stem(images)
-        for name in self.stage_names:
-            x = getattr(self, name)(x)
-        return self.activate(x)
+        return self.activate(self.through_stages(self.stem(images)))
 
     def stem(self, images: Tensor) -> Tensor:
         """The first stage's input, of images as for `forward`."""
         raise NotImplementedError
+
+    def through_stages(self, x: Tensor) -> Tensor:
+        """The last stage's output, of the first one's input."""
+        for name in self.stage_names:
+            x = getattr(self, name)(x)
+        return x
 
     def activate(self, x: Tensor) -> Tensor:
         """The last feature map, of the last stage's output."""
@@ -148,10 +159,11 @@ class BasicUnitV2(nn.Module):
         self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = norm_relu(self.bn1, x)
+        branch = norm_relu_branch_before if self.sc is None else norm_relu_branch_after
+        activated, shortcut = branch(self.bn1, x)
         residual: Tensor = self.conv1(activated)
         residual = self.conv2(norm_relu(self.bn2, residual))
-        residual += x if self.sc is None else self.sc(activated)
+        residual += shortcut if self.sc is None else self.sc(shortcut)
         return residual
 
 
@@ -170,11 +182,12 @@ class BottleneckUnitV2(nn.Module):
         self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = norm_relu(self.bn1, x)
+        branch = norm_relu_branch_before if self.sc is None else norm_relu_branch_after
+        activated, shortcut = branch(self.bn1, x)
         residual: Tensor = self.conv1(activated)
         residual = self.conv2(norm_relu(self.bn2, residual))
         residual = self.conv3(norm_relu(self.bn3, residual))
-        residual += x if self.sc is None else self.sc(activated)
+        residual += shortcut if self.sc is None else self.sc(shortcut)
         return residual
 
 
@@ -231,7 +244,7 @@ def _shortcut_v1(inputs: int, outputs: int, stride: int) -> nn.Module | None:
 
 
 class BasicUnitV1(nn.Module):
-    """3x3, norm, relu, 3x3, norm; add the shortcut; relu."""
+    """3x3, norm, relu, 3x3, norm; add the shortcut; relu, for both branches of the next unit."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
@@ -241,14 +254,14 @@ class BasicUnitV1(nn.Module):
         self.bn2 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        residual = norm_relu(self.bn1, self.conv1(x))
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return norm_add_relu(self.bn2, self.conv2(residual), shortcut)
+    def forward(self, x: Branches) -> Branches:
+        residual = norm_relu(self.bn1, self.conv1(x.residual))
+        shortcut = x.shortcut if self.downsample is None else self.downsample(x.shortcut)
+        return norm_add_relu_branch_after(self.bn2, self.conv2(residual), shortcut)
 
 
 class BottleneckUnitV1(nn.Module):
-    """1x1 to a quarter of the width, 3x3 with the stride, 1x1 back, normed; add the shortcut; relu."""
+    """1x1 to a quarter of the width, 3x3 with the stride, 1x1 back, normed; the rest as in the basic unit."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
@@ -261,11 +274,11 @@ class BottleneckUnitV1(nn.Module):
         self.bn3 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        residual = norm_relu(self.bn1, self.conv1(x))
+    def forward(self, x: Branches) -> Branches:
+        residual = norm_relu(self.bn1, self.conv1(x.residual))
         residual = norm_relu(self.bn2, self.conv2(residual))
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return norm_add_relu(self.bn3, self.conv3(residual), shortcut)
+        shortcut = x.shortcut if self.downsample is None else self.downsample(x.shortcut)
+        return norm_add_relu_branch_after(self.bn3, self.conv3(residual), shortcut)
 
 
 class ResNetV1(ResNet):
@@ -295,6 +308,12 @@ class ResNetV1(ResNet):
     def stem(self, images: Tensor) -> Tensor:
         x: Tensor = self.conv1((_floating(images) - self.mean) / self.std)
         return norm_relu_pool(self.bn1, self.maxpool, x) if self.layout.large_stem else norm_relu(self.bn1, x)
+
+    def through_stages(self, x: Tensor) -> Tensor:
+        branches = Branches(x, x)
+        for name in self.stage_names:
+            branches = getattr(self, name)(branches)
+        return branches.residual
 
     def activate(self, x: Tensor) -> Tensor:
         return x  # its units end with their activation

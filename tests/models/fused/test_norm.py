@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imclass.models.fused import norm as fused
+from tests.models.fused.comparison import assert_close, batch_norm, randoms
 
 Operation = Callable[[Tensor, Tensor, nn.BatchNorm2d], Tensor]
 
 FUSED: dict[str, Operation] = {
     "norm": lambda x, shortcut, by: fused.norm(x, by),
     "norm_relu": lambda x, shortcut, by: fused.norm_relu(x, by),
-    "norm_add_relu": fused.norm_add_relu,
+    "norm_add_relu": lambda x, shortcut, by: fused.norm_add_relu_branch_after(x, shortcut, by)[0],
     "norm_relu_pool": lambda x, shortcut, by: fused.norm_relu_pool(x, by),
 }
 STEP_BY_STEP: dict[str, Operation] = {
@@ -24,20 +25,6 @@ STEP_BY_STEP: dict[str, Operation] = {
     "norm_relu_pool": lambda x, shortcut, by: functional.max_pool2d(functional.relu(by(x)), 3, 2, 1),
 }
 SHAPES = [(3, 16, 9, 8), (2, 70, 5, 7), (4, 3, 6, 6), (5, 128, 1, 1), (2, 8, 21, 30)]
-
-
-def batch_norm(channels: int, device: torch.device) -> nn.BatchNorm2d:
-    generator = torch.Generator().manual_seed(channels)
-    norm = nn.BatchNorm2d(channels, eps=2e-5)
-    with torch.no_grad():
-        norm.weight.copy_(torch.randn(channels, generator=generator))
-        norm.bias.copy_(torch.randn(channels, generator=generator))
-    return norm.to(device)
-
-
-def randoms(shape: tuple[int, ...], seed: int, device: torch.device) -> Tensor:
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
-    return values.contiguous(memory_format=torch.channels_last)
 
 
 def outcome(
@@ -50,13 +37,6 @@ def outcome(
     y.backward(dy.to(y.dtype))
     found = {"y": y, "dx": x.grad, "d_shortcut": shortcut.grad, "d_weight": norm.weight.grad, "d_bias": norm.bias.grad}
     return {name: value.detach() for name, value in found.items() if value is not None} | dict(norm.named_buffers())
-
-
-def assert_close(got: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float) -> None:
-    assert got.keys() == wanted.keys()
-    for name, value in wanted.items():
-        error = torch.linalg.vector_norm(got[name].double() - value.double())
-        assert error <= tolerance * torch.linalg.vector_norm(value.double()) + 1e-6, name
 
 
 @pytest.mark.parametrize("operation", FUSED)

@@ -4,6 +4,9 @@
     of_gradients the programs' sums -> gradients of weight and bias; dx = a dz + b x + c, three numbers a channel
     of_input     dx
 
+What goes two ways from here gets two gradients back. They are added while they are read, which spares the pass that
+automatic differentiation would take to add them before.
+
 The gradient of a pool is gathered, not scattered: an input pixel looks at the windows that it lies in.
 """
 
@@ -16,6 +19,7 @@ from imclass.models.fused.parts import add_up, place_of, scale_and_offset, store
 @triton.jit
 def gradients(
     dy,
+    other_dy,
     y,
     x,
     found,
@@ -24,6 +28,7 @@ def gradients(
     rows,
     channels,
     rows_a_program,
+    TWO_WAYS: tl.constexpr,  # noqa: N803
     ADDS: tl.constexpr,  # noqa: N803
     RELU: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
@@ -32,7 +37,7 @@ def gradients(
     """Sums of a program's rows, of what comes back through `activate`.
 
     Args:
-        dy, y, x: (rows, channels); y is read if ADDS.
+        dy, other_dy, y, x: (rows, channels); other_dy is read if TWO_WAYS, y if ADDS.
         dz: (rows, channels), written if ADDS: the gradient of the shortcut.
         sums: (2, programs, channels) float32, written.
 
@@ -50,7 +55,7 @@ def gradients(
         row = start + tl.arange(0, BLOCK_ROWS)
         place, inside = place_of(row, end, channel, channels)
         value = tl.load(x + place, inside, 0.0).to(tl.float32)
-        gradient = tl.load(dy + place, inside, 0.0).to(tl.float32)
+        gradient = _of_result(dy, other_dy, place, inside, TWO_WAYS)
         if ADDS:
             gradient = tl.where(tl.load(y + place, inside, 0.0).to(tl.float32) > 0.0, gradient, 0.0)
             tl.store(dz + place, gradient.to(dz.dtype.element_ty), inside)
@@ -101,20 +106,26 @@ def of_gradients(
 @triton.jit
 def of_input(
     dy,
+    other_dy,
     x,
     found,
     factors,
+    past,
     dx,
     rows,
     channels,
+    TWO_WAYS: tl.constexpr,  # noqa: N803
     RELU: tl.constexpr,  # noqa: N803
+    PAST: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr,  # noqa: N803
 ):
     """The gradient of the input.
 
     Args:
-        dy: (rows, channels): the gradient of the activation's result, or of what it is given if not RELU.
+        dy, other_dy: (rows, channels): the gradient of the activation's result, or of what it is given if not RELU;
+            other_dy is read if TWO_WAYS.
+        past: (rows, channels), read if PAST: the gradient that comes back to the input past all of this.
         dx: (rows, channels), written.
 
     Grid: (blocks of rows, blocks of channels).
@@ -123,11 +134,14 @@ def of_input(
     row = tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     place, inside = place_of(row, rows, channel, channels)
     value = tl.load(x + place, inside, 0.0).to(tl.float32)
-    gradient = tl.load(dy + place, inside, 0.0).to(tl.float32)
+    gradient = _of_result(dy, other_dy, place, inside, TWO_WAYS)
     if RELU:
         scale, offset = scale_and_offset(found, channel, channels)
         gradient = tl.where(value * scale[None, :] + offset[None, :] > 0.0, gradient, 0.0)
-    _store_input(dx, gradient, value, factors, place, inside, channel, channels)
+    result = _through_norm(gradient, value, factors, channel, channels)
+    if PAST:
+        result += tl.load(past + place, inside, 0.0).to(tl.float32)
+    tl.store(dx + place, result.to(dx.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -198,16 +212,25 @@ def pool_input(
     gradient = _gathered(dy, winners, row, rows, channel, channels, height, width, pooled_height, pooled_width)
     scale, offset = scale_and_offset(found, channel, channels)
     gradient = tl.where(value * scale[None, :] + offset[None, :] > 0.0, gradient, 0.0)
-    _store_input(dx, gradient, value, factors, place, inside, channel, channels)
+    result = _through_norm(gradient, value, factors, channel, channels)
+    tl.store(dx + place, result.to(dx.dtype.element_ty), inside)
 
 
 @triton.jit
-def _store_input(dx, gradient, value, factors, place, inside, channel, channels):
+def _of_result(dy, other_dy, place, inside, TWO_WAYS: tl.constexpr):  # noqa: N803
+    gradient = tl.load(dy + place, inside, 0.0).to(tl.float32)
+    if TWO_WAYS:
+        gradient += tl.load(other_dy + place, inside, 0.0).to(tl.float32)
+    return gradient
+
+
+@triton.jit
+def _through_norm(gradient, value, factors, channel, channels):
     is_channel = channel < channels
     a = tl.load(factors + channel, is_channel, 0.0)[None, :]
     b = tl.load(factors + channels + channel, is_channel, 0.0)[None, :]
     c = tl.load(factors + 2 * channels + channel, is_channel, 0.0)[None, :]
-    tl.store(dx + place, (a * gradient + b * value + c).to(dx.dtype.element_ty), inside)
+    return a * gradient + b * value + c
 
 
 @triton.jit

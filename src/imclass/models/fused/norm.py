@@ -4,9 +4,14 @@ PyTorch takes a pass over memory for each of them, and two for a batch norm, whi
 between them. Here each operation reads its input twice forward and twice backward, which is the least: once for sums
 over the batch, once for what depends on them. Nothing is kept for the backward pass but the input, what normalised it,
 and the result where an addition hides from the input what the activation has let through.
+
+Where a network branches, an operation returns both branches, so that both gradients come back to it apart. A kernel
+that reads the two adds them as it goes, where automatic differentiation takes a pass that reads two arrays and writes
+one.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import torch
@@ -72,19 +77,42 @@ class _Shape:
 _FINAL = {"BLOCK_PROGRAMS": _BLOCK_PROGRAMS, "BLOCK_CHANNELS": _FINAL_CHANNELS}
 
 
+class _Branch(Enum):
+    """Where an operation's input or result goes two ways."""
+
+    NOWHERE = 0
+    BEFORE = 1
+    AFTER = 2
+
+
 def norm(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """Batch norm of a training batch (N, C, H, W); moves the running statistics of `by`."""
-    return _norm(x, None, by, relu=False)
+    result: Tensor = _norm(x, None, by, relu=False)
+    return result
 
 
 def norm_relu(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     """`norm`, then max(0, .)."""
-    return _norm(x, None, by, relu=True)
+    result: Tensor = _norm(x, None, by)
+    return result
 
 
-def norm_add_relu(x: Tensor, shortcut: Tensor, by: nn.BatchNorm2d) -> Tensor:
-    """`norm`, then + shortcut (N, C, H, W), then max(0, .)."""
-    return _norm(x, shortcut, by, relu=True)
+def norm_relu_branch_before(x: Tensor, by: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """`norm_relu`, and x for what goes past it."""
+    branches: tuple[Tensor, Tensor] = _norm(x, None, by, branch=_Branch.BEFORE)
+    return branches
+
+
+def norm_relu_branch_after(x: Tensor, by: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """`norm_relu`, once for each of the two ways that it goes from here."""
+    branches: tuple[Tensor, Tensor] = _norm(x, None, by, branch=_Branch.AFTER)
+    return branches
+
+
+def norm_add_relu_branch_after(x: Tensor, shortcut: Tensor, by: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """`norm`, then + shortcut (N, C, H, W), then max(0, .), once for each of the two ways that it goes from here."""
+    branches: tuple[Tensor, Tensor] = _norm(x, shortcut, by, branch=_Branch.AFTER)
+    return branches
 
 
 def norm_relu_pool(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
@@ -93,18 +121,26 @@ def norm_relu_pool(x: Tensor, by: nn.BatchNorm2d) -> Tensor:
     return pooled
 
 
-def _norm(x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    result: Tensor = _Norm.apply(x, shortcut, by, relu, by.weight, by.bias)  # type: ignore[no-untyped-call]
-    return result
+def _norm(
+    x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, *, relu: bool = True, branch: _Branch = _Branch.NOWHERE
+) -> Any:
+    return _Norm.apply(x, shortcut, by, relu, branch, by.weight, by.bias)  # type: ignore[no-untyped-call]
 
 
 class _Norm(torch.autograd.Function):
-    """Norm, and then perhaps an addition and an activation."""
+    """Norm, and then perhaps an addition and an activation; perhaps with a branch before or after that."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, shortcut: Tensor | None, by: nn.BatchNorm2d, relu: bool, weight: Tensor, bias: Tensor
-    ) -> Tensor:
+        ctx: Any,
+        x: Tensor,
+        shortcut: Tensor | None,
+        by: nn.BatchNorm2d,
+        relu: bool,
+        branch: _Branch,
+        weight: Tensor,
+        bias: Tensor,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         from imclass.models.fused import forward as kernels
 
         x = _channels_last(x)
@@ -115,24 +151,33 @@ class _Norm(torch.autograd.Function):
         kernels.activate[shape.grid](
             x, added, found, y, shape.rows, shape.channels, ADDS=shortcut is not None, RELU=relu, **shape.blocks()
         )
-        ctx.adds, ctx.relu = shortcut is not None, relu
+        ctx.set_materialize_grads(False)  # a branch that nothing learns from costs nothing
+        ctx.adds, ctx.relu, ctx.branch = shortcut is not None, relu, branch
         ctx.shortcut_dtype = None if shortcut is None else shortcut.dtype
         ctx.save_for_backward(x, found, *([y] if ctx.adds else []))
-        return y
+        if branch is _Branch.NOWHERE:
+            return y
+        return y, (x if branch is _Branch.BEFORE else y).detach()  # apart, so that each has its own gradient
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor | None, other: Tensor | None = None) -> tuple[Tensor | None, ...]:
         from imclass.models.fused import backward as kernels
+
+        other = None if other is None else _channels_last(other)
+        past, other_dy = (other, None) if ctx.branch is _Branch.BEFORE else (None, other)
+        ways = [_channels_last(way) for way in (dy, other_dy) if way is not None]
+        if not ways:
+            return past, *[None] * 6
 
         x, found, *rest = ctx.saved_tensors
         shape = _Shape.of(x)
-        dy = _channels_last(dy)
-        dz = torch.empty_like(x) if ctx.adds else dy
+        dz = torch.empty_like(x) if ctx.adds else x
         y = rest[0] if ctx.adds else x
         sums = _sums(x, shape)
         kernels.gradients[shape.programs, shape.channel_blocks](
-            dy,
+            ways[0],
+            ways[-1],
             y,
             x,
             found,
@@ -141,18 +186,32 @@ class _Norm(torch.autograd.Function):
             shape.rows,
             shape.channels,
             shape.rows_a_program,
+            TWO_WAYS=len(ways) == 2,
             ADDS=ctx.adds,
             RELU=ctx.relu,
             **shape.blocks(_SUMMED_ELEMENTS),
         )
         d_weight, d_bias, factors = _of_gradients(sums, found, shape)
+        if ctx.adds:
+            ways = [dz]  # their sum, with zeros where the activation is zero
         dx = torch.empty_like(x)
-        masks = ctx.relu and not ctx.adds  # dz is masked already
         kernels.of_input[shape.grid](
-            dz, x, found, factors, dx, shape.rows, shape.channels, RELU=masks, **shape.blocks()
+            ways[0],
+            ways[-1],
+            x,
+            found,
+            factors,
+            x if past is None else past,
+            dx,
+            shape.rows,
+            shape.channels,
+            TWO_WAYS=len(ways) == 2,
+            RELU=ctx.relu and not ctx.adds,
+            PAST=past is not None,
+            **shape.blocks(),
         )
         d_shortcut = dz.to(ctx.shortcut_dtype) if ctx.adds else None
-        return dx, d_shortcut, None, None, d_weight, d_bias
+        return dx, d_shortcut, None, None, None, d_weight, d_bias
 
 
 class _NormPool(torch.autograd.Function):
