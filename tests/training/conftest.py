@@ -1,9 +1,13 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.pictures import write_class_folders
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported, which some test files do
 
 
 @pytest.fixture(scope="session", autouse=True)

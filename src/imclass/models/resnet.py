@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from imclass.errors import UserError
 from imclass.models.batch_norm import BatchNorm2d, norm_add_relu, norm_relu, norm_relu_pool
+from imclass.models.convolution import StemConv2d, floating, normalise_conv
 from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
@@ -124,10 +125,6 @@ class ResNet(nn.Module):
         return (parameter for parameter in self.parameters() if id(parameter) not in of_head)
 
 
-def _floating(images: Tensor) -> Tensor:
-    return images if images.is_floating_point() else images.float()
-
-
 # ---------------------------------------------------------------------------------------------- resnet_v2
 
 
@@ -201,7 +198,7 @@ class ResNetV2(ResNet):
         self.fc1 = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.conv0(self.bn_data(_floating(images)))
+        x: Tensor = self.conv0(self.bn_data(floating(images)))
         if self.layout.large_stem:
             x = norm_relu_pool(self.bn0, self.pool0, x)
         return x
@@ -284,7 +281,7 @@ class ResNetV1(ResNet):
             constant = torch.tensor(values, device="cpu").reshape(1, channels, 1, 1)
             self.register_buffer(name, constant, persistent=False)
         if self.layout.large_stem:
-            self.conv1 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
+            self.conv1: nn.Conv2d = StemConv2d(channels, stem)
         else:
             self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
         self.bn1 = BatchNorm2d(stem)
@@ -293,7 +290,7 @@ class ResNetV1(ResNet):
         self.fc = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.conv1((_floating(images) - self.mean) / self.std)
+        x = normalise_conv(self.conv1, images, self.mean, self.std)
         return norm_relu_pool(self.bn1, self.maxpool, x) if self.layout.large_stem else norm_relu(self.bn1, x)
 
     def activate(self, x: Tensor) -> Tensor:

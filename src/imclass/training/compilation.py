@@ -28,7 +28,7 @@ from torch import nn
 from imclass.cache_folder import cache_folder
 from imclass.hyperparameters import Hyperparameters
 from imclass.models import ResNet
-from imclass.models.batch_norm import have_kernels, kernels
+from imclass.models.kernels import have_kernels, kernels
 from imclass.training.process_group import Processes
 from imclass.training.step import Answers, Training, precision_context, step_dtype, update
 
