@@ -1,6 +1,7 @@
-"""The convolution of images and the normalisation before it, in one place, so that they can be done in one go.
+"""Convolutions, and the normalisation of images before the first one, so that both can be done in one go.
 
-Without more, these are PyTorch's own operations. For the steps of a training on a GPU `kernels` makes them one.
+Without more, these are PyTorch's own operations. For the steps of a training on a GPU `kernels` makes them one, and
+`rounding` prepares the weights.
 """
 
 import torch
@@ -10,7 +11,26 @@ from imclass.models.fused import stem as fused
 from imclass.models.kernels import Switchable
 
 
-class StemConv2d(Switchable, nn.Conv2d):
+class Conv2d(nn.Conv2d):
+    """PyTorch's convolution, which may multiply with a rounded copy of its weight.
+
+    Attributes:
+        rounded_weight: the copy, see `rounding`.
+    """
+
+    rounded_weight: Tensor | None = None
+
+    @property
+    def effective_weight(self) -> Tensor:
+        """What it multiplies with."""
+        return self.weight if self.rounded_weight is None else self.rounded_weight
+
+    def forward(self, input: Tensor) -> Tensor:
+        convolved: Tensor = self._conv_forward(input, self.effective_weight, self.bias)
+        return convolved
+
+
+class StemConv2d(Switchable, Conv2d):
     """The 7x7 convolution with stride 2 of the large stem (see `resnet`), for normalised images.
 
     Args:
@@ -33,7 +53,7 @@ def normalise_conv(convolution: nn.Module, images: Tensor, mean: Tensor, std: Te
         mean, std: (1, C, 1, 1), in the images' units.
     """
     if isinstance(convolution, StemConv2d) and convolution.is_fused(images):
-        return fused.normalise_conv(images, mean, std, convolution.weight)
+        return fused.normalise_conv(images, mean, std, convolution.effective_weight)
     convolved: Tensor = convolution((floating(images) - mean) / std)
     return convolved
 
