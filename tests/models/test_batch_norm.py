@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from imclass.models import build
-from imclass.models.batch_norm import BatchNorm2d, have_kernels, kernels, norm_relu
+from imclass.models.batch_norm import BatchNorm2d, norm_relu
+from imclass.models.kernels import kernels
 
 
 def batch(channels: int = 4) -> torch.Tensor:
@@ -34,20 +34,6 @@ def test_a_single_value_is_refused_as_pytorch_refuses_it() -> None:
         norm_relu(norm, batch()[:1, :, :1, :1])
 
 
-@pytest.mark.parametrize(("network", "plain"), [("resnet_v2", 1), ("resnet_v1", 0)])
-def test_all_but_the_norm_of_the_images_take_part(network: str, plain: int) -> None:
-    model = build(network, 18, (3, 64, 64), 10)
-    with kernels(model):
-        norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
-        assert len(norms) >= 18
-        assert sum(not isinstance(norm, BatchNorm2d) for norm in norms) == plain
-        assert all(norm.in_kernels for norm in norms if isinstance(norm, BatchNorm2d))
-
-
 def test_a_folded_norm_is_an_identity() -> None:
     x = batch() - 0.5
     assert torch.equal(norm_relu(nn.Identity(), x.clone()), x.clamp(min=0))
-
-
-def test_there_are_none_on_a_cpu() -> None:
-    assert not have_kernels(torch.device("cpu"))

@@ -15,13 +15,15 @@ from triton.runtime.errors import PTXASError
 
 from imclass.data import open_source
 from imclass.hyperparameters import Hyperparameters, parse
+from imclass.models import build
+from imclass.models.convolution import Conv2d
 from imclass.training import train
 from imclass.training.compilation import CompiledUpdate, Kernels, compile_update, reason_against, rehearse
 from imclass.training.job import Job
 from imclass.training.loop import set_training_mode
 from imclass.training.preparation import prepare
 from imclass.training.process_group import Processes
-from imclass.training.step import Training, Update, update
+from imclass.training.step import AUTOCAST, Training, Update, update
 
 CPU = torch.device("cpu")
 ALONE = Processes(0, 1, 0, 1, CPU)
@@ -109,7 +111,7 @@ def test_steps_in_kernels_learn_as_plain_ones_do(photos: Path, tmp_path: Path, n
         training = prepared(photos, tmp_path, compile=mode, network=network)
         step: Update = update
         if mode == "auto":
-            fast = Kernels(training.model, tmp_path)
+            fast = Kernels(training.model, tmp_path, None)
             assert rehearse(training, fast, random_batch(12)[0]) is None
             step = CompiledUpdate(fast, torch.Size((12, 3, 16, 16)), torch.uint8, 0.0)
         for size in (12, 5):  # 5: some images cannot be read
@@ -126,12 +128,21 @@ def test_steps_in_kernels_learn_as_plain_ones_do(photos: Path, tmp_path: Path, n
 
 @pytest.mark.usefixtures("interpreted")
 def test_the_rehearsal_of_kernels_leaves_no_trace(photos: Path, tmp_path: Path) -> None:
-    training = prepared(photos, tmp_path)
+    training = prepared(photos, tmp_path, precision_dtype="bfloat16")
     before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
-    assert rehearse(training, Kernels(training.model, tmp_path), random_batch(12)[0]) is None
+    assert rehearse(training, Kernels(training.model, tmp_path, torch.bfloat16), random_batch(12)[0]) is None
     assert all(torch.equal(before[name], tensor) for name, tensor in training.model.state_dict().items())
     assert all(parameter.grad is None for parameter in training.model.parameters())
     assert not any(getattr(part, "in_kernels", False) for part in training.model.modules())
+
+
+@pytest.mark.parametrize(("precision", "used"), [("float32", torch.float32), ("float16", torch.float16)])
+def test_weights_are_rounded_to_what_autocast_computes_in(tmp_path: Path, precision: str, used: torch.dtype) -> None:
+    model = build("resnet_v1", 18, (3, 16, 16), 3)
+    convolutions = [part for part in model.modules() if isinstance(part, Conv2d)]
+    with Kernels(model, tmp_path, AUTOCAST[precision]).in_use():
+        assert {convolution.effective_weight.dtype for convolution in convolutions} == {used}
+    assert {convolution.effective_weight.dtype for convolution in convolutions} == {torch.float32}
 
 
 @pytest.mark.parametrize(

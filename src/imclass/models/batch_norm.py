@@ -6,26 +6,17 @@ A residual unit sends its input two ways. `Branches` names the two from where th
 gradients are added there, in the kernels, and not in a pass over memory of its own.
 """
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from imclass.models.fused import norm as fused
+from imclass.models.kernels import Switchable
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """PyTorch's batch norm, which may also be computed together with its neighbours.
-
-    Attributes:
-        in_kernels: whether it is, in training; see `kernels`.
-    """
-
-    in_kernels = False
+class BatchNorm2d(Switchable, nn.BatchNorm2d):
+    """PyTorch's batch norm, which may also be computed together with its neighbours."""
 
     def is_fused(self, x: Tensor) -> bool:
         """Whether a batch (N, C, H, W) is normalised in imclass's kernels: there has to be more than one value."""
@@ -85,21 +76,3 @@ def norm_relu_pool(norm: nn.Module, pool: nn.Module, x: Tensor) -> Tensor:
         return fused.norm_relu_pool(x, norm)
     pooled: Tensor = pool(functional.relu(norm(x), inplace=True))
     return pooled
-
-
-def have_kernels(device: torch.device) -> bool:
-    """Whether the kernels can be tried on a device: a GPU, and Triton to compile them."""
-    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
-
-
-@contextmanager
-def kernels(model: nn.Module) -> Iterator[None]:
-    """Inside, a model's batch norms are computed in imclass's kernels while it is in training mode."""
-    norms = [part for part in model.modules() if isinstance(part, BatchNorm2d)]
-    for norm in norms:
-        norm.in_kernels = True
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.in_kernels = False

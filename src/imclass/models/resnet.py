@@ -33,6 +33,7 @@ from imclass.models.batch_norm import (
     norm_relu_branch_before,
     norm_relu_pool,
 )
+from imclass.models.convolution import Conv2d, StemConv2d, floating, normalise_conv
 from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
@@ -135,10 +136,6 @@ class ResNet(nn.Module):
         return (parameter for parameter in self.parameters() if id(parameter) not in of_head)
 
 
-def _floating(images: Tensor) -> Tensor:
-    return images if images.is_floating_point() else images.float()
-
-
 # ---------------------------------------------------------------------------------------------- resnet_v2
 
 
@@ -153,10 +150,10 @@ class BasicUnitV2(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
         self.bn1 = _batch_norm_v2(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.conv1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.bn2 = _batch_norm_v2(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
+        self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.sc = Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
         branch = norm_relu_branch_before if self.sc is None else norm_relu_branch_after
@@ -174,12 +171,12 @@ class BottleneckUnitV2(nn.Module):
         super().__init__()
         inner = outputs // 4
         self.bn1 = _batch_norm_v2(inputs)
-        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.conv1 = Conv2d(inputs, inner, 1, bias=False)
         self.bn2 = _batch_norm_v2(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.conv2 = Conv2d(inner, inner, 3, stride, padding=1, bias=False)
         self.bn3 = _batch_norm_v2(inner)
-        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
-        self.sc = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
+        self.conv3 = Conv2d(inner, outputs, 1, bias=False)
+        self.sc = Conv2d(inputs, outputs, 1, stride, bias=False) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
         branch = norm_relu_branch_before if self.sc is None else norm_relu_branch_after
@@ -204,17 +201,17 @@ class ResNetV2(ResNet):
         # MXNet's fix_gamma: the scale is always one. It is kept because the original stores and counts it.
         nn.init.ones_(self.bn_data.weight).requires_grad_(False)
         if self.layout.large_stem:
-            self.conv0 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
+            self.conv0 = Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
             self.bn0 = _batch_norm_v2(stem)
             self.pool0 = nn.MaxPool2d(3, stride=2, padding=1)
         else:
-            self.conv0 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
+            self.conv0 = Conv2d(channels, stem, 3, padding=1, bias=False)
         features = self._add_stages(BottleneckUnitV2 if self.layout.bottleneck else BasicUnitV2)
         self.bn1 = _batch_norm_v2(features)
         self.fc1 = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.conv0(self.bn_data(_floating(images)))
+        x: Tensor = self.conv0(self.bn_data(floating(images)))
         if self.layout.large_stem:
             x = norm_relu_pool(self.bn0, self.pool0, x)
         return x
@@ -240,7 +237,7 @@ def _shortcut_v1(inputs: int, outputs: int, stride: int) -> nn.Module | None:
     """The identity where shapes allow it, else a normalised 1x1 convolution."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
+    return nn.Sequential(Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
 
 
 class BasicUnitV1(nn.Module):
@@ -248,9 +245,9 @@ class BasicUnitV1(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.conv1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.bn1 = BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
 
@@ -266,11 +263,11 @@ class BottleneckUnitV1(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, first: bool) -> None:
         super().__init__()
         inner = outputs // 4
-        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.conv1 = Conv2d(inputs, inner, 1, bias=False)
         self.bn1 = BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.conv2 = Conv2d(inner, inner, 3, stride, padding=1, bias=False)
         self.bn2 = BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.conv3 = Conv2d(inner, outputs, 1, bias=False)
         self.bn3 = BatchNorm2d(outputs)
         self.downsample = _shortcut_v1(inputs, outputs, stride) if first else None
 
@@ -297,16 +294,16 @@ class ResNetV1(ResNet):
             constant = torch.tensor(values, device="cpu").reshape(1, channels, 1, 1)
             self.register_buffer(name, constant, persistent=False)
         if self.layout.large_stem:
-            self.conv1 = nn.Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
+            self.conv1: Conv2d = StemConv2d(channels, stem)
         else:
-            self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
+            self.conv1 = Conv2d(channels, stem, 3, padding=1, bias=False)
         self.bn1 = BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if self.layout.large_stem else nn.Identity()
         features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)
         self.fc = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.conv1((_floating(images) - self.mean) / self.std)
+        x = normalise_conv(self.conv1, images, self.mean, self.std)
         return norm_relu_pool(self.bn1, self.maxpool, x) if self.layout.large_stem else norm_relu(self.bn1, x)
 
     def through_stages(self, x: Tensor) -> Tensor:

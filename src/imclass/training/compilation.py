@@ -18,7 +18,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -28,9 +28,10 @@ from torch import nn
 from imclass.cache_folder import cache_folder
 from imclass.hyperparameters import Hyperparameters
 from imclass.models import ResNet
-from imclass.models.batch_norm import have_kernels, kernels
+from imclass.models.kernels import have_kernels, kernels
+from imclass.models.rounding import rounded_weights
 from imclass.training.process_group import Processes
-from imclass.training.step import Answers, Training, precision_context, step_dtype, update
+from imclass.training.step import AUTOCAST, Answers, Training, precision_context, step_dtype, update
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,16 @@ class FastNetwork(Protocol):
 
 
 class Kernels:
-    """imclass's own kernels for batch norms and what is around them, see `models.fused`."""
+    """imclass's own kernels for batch norms and what is around them, see `models.fused`.
 
-    def __init__(self, model: ResNet, folder: Path) -> None:
+    Args:
+        dtype: the type that autocast computes in; None without autocast.
+    """
+
+    def __init__(self, model: ResNet, folder: Path, dtype: torch.dtype | None) -> None:
         os.environ.setdefault("TRITON_CACHE_DIR", str(folder / "triton"))
         self._model = model
+        self._dtype = dtype
 
     def __str__(self) -> str:
         return "the kernels around the convolutions"
@@ -81,9 +87,12 @@ class Kernels:
         except (TritonError, subprocess.SubprocessError) as error:
             raise RuntimeError(brief(error)) from error
 
-    def in_use(self) -> AbstractContextManager[None]:
-        """Inside, the network's batch norms are computed in the kernels."""
-        return kernels(self._model)
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside, the network's batch norms are computed in the kernels, and its weights are rounded already."""
+        rounded = nullcontext() if self._dtype is None else rounded_weights(self._model, self._dtype)
+        with kernels(self._model), rounded:
+            yield
 
 
 class Regions:
@@ -173,7 +182,11 @@ def compile_update(training: Training) -> CompiledUpdate | None:
     images = torch.zeros(shape, dtype=step_dtype(settings), device=processes.device)
     images = images.contiguous(memory_format=torch.channels_last)
     began = time.perf_counter()
-    network: FastNetwork = (Regions if settings.compile == "on" else Kernels)(training.model, folder)
+    network: FastNetwork
+    if settings.compile == "on":
+        network = Regions(training.model, folder)
+    else:
+        network = Kernels(training.model, folder, AUTOCAST[settings.precision_dtype])
     problem = rehearse(training, network, images)
     if processes.any(problem is not None):
         log.warning("The network cannot be compiled, going on without: %s", problem or "it fails on another process")

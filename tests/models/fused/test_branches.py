@@ -10,8 +10,9 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from imclass.models import build, initialise
-from imclass.models.batch_norm import Branches, kernels
+from imclass.models.batch_norm import Branches
 from imclass.models.fused import norm as fused
+from imclass.models.kernels import kernels
 from imclass.models.resnet import BasicUnitV1, BasicUnitV2, BottleneckUnitV1, BottleneckUnitV2
 from tests.models.fused.comparison import assert_close, batch_norm, randoms
 

@@ -1,7 +1,8 @@
-"""Batch norm in training, fused with what stands around it in a residual network, on a GPU.
+"""Parts of a residual network in training, fused with what stands around them, on a GPU.
 
-    norm                the operations, which differentiate themselves
+    norm                batch norm and what follows it: operations which differentiate themselves
     forward, backward   what they launch, in Triton, and the `parts` of both
+    stem                the convolution of images, and what it launches: `space_to_depth`
 
 Triton is imported when the first of them runs.
 """
