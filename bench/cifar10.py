@@ -51,11 +51,12 @@ FAST = {  # few epochs at a high rate, which rises at first and falls to 0 at la
     "pad_size": 2,
     "optimizer": "nag",
     "mini_batch_size": 512,
-    "learning_rate": 0.6,
+    "learning_rate": 0.4,
     "weight_decay": 0.0005,
     "lr_schedule": "cosine",
     "warmup_epochs": 4,
     "label_smoothing": 0.2,
+    "ema_decay": 0.99,
     "epochs": 24,
 }
 RUNS: dict[str, dict[str, object]] = {

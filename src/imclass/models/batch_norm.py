@@ -60,14 +60,23 @@ def norm_relu_branch_after(norm: nn.Module, x: Tensor) -> Branches:
     return Branches(activated, activated)
 
 
-def norm_add_relu_branch_after(norm: nn.Module, x: Tensor, shortcut: Tensor) -> Branches:
-    """relu(norm(x) + shortcut) for both, of (N, C, H, W)."""
+def norm_add_relu_branch_after(
+    norm: nn.Module, x: Tensor, shortcut: Tensor, shortcut_norm: nn.Module | None = None
+) -> Branches:
+    """relu(norm(x) + shortcut) for both, of (N, C, H, W); the shortcut is normalised first if it has a norm."""
     if isinstance(norm, BatchNorm2d) and norm.is_fused(x):
-        return Branches(*fused.norm_add_relu_branch_after(x, shortcut, norm))
+        if isinstance(shortcut_norm, BatchNorm2d) and shortcut_norm.is_fused(shortcut):
+            return Branches(*fused.norms_add_relu_branch_after(x, shortcut, norm, shortcut_norm))
+        return Branches(*fused.norm_add_relu_branch_after(x, _normalised(shortcut, shortcut_norm), norm))
     residual = norm(x)
-    residual += shortcut
+    residual += _normalised(shortcut, shortcut_norm)
     activated = functional.relu(residual, inplace=True)
     return Branches(activated, activated)
+
+
+def _normalised(shortcut: Tensor, norm: nn.Module | None) -> Tensor:
+    normalised: Tensor = shortcut if norm is None else norm(shortcut)
+    return normalised
 
 
 def norm_relu_pool(norm: nn.Module, pool: nn.Module, x: Tensor) -> Tensor:

@@ -240,6 +240,14 @@ def _shortcut_v1(inputs: int, outputs: int, stride: int) -> nn.Module | None:
     return nn.Sequential(Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
 
 
+def _add_shortcut_v1(norm: nn.Module, residual: Tensor, shortcut: Tensor, downsample: nn.Module | None) -> Branches:
+    """relu(norm(residual) + downsample(shortcut)), for both branches of the next unit."""
+    if downsample is None:
+        return norm_add_relu_branch_after(norm, residual, shortcut)
+    convolution, shortcut_norm = downsample.children()
+    return norm_add_relu_branch_after(norm, residual, convolution(shortcut), shortcut_norm)
+
+
 class BasicUnitV1(nn.Module):
     """3x3, norm, relu, 3x3, norm; add the shortcut; relu, for both branches of the next unit."""
 
@@ -253,8 +261,7 @@ class BasicUnitV1(nn.Module):
 
     def forward(self, x: Branches) -> Branches:
         residual = norm_relu(self.bn1, self.conv1(x.residual))
-        shortcut = x.shortcut if self.downsample is None else self.downsample(x.shortcut)
-        return norm_add_relu_branch_after(self.bn2, self.conv2(residual), shortcut)
+        return _add_shortcut_v1(self.bn2, self.conv2(residual), x.shortcut, self.downsample)
 
 
 class BottleneckUnitV1(nn.Module):
@@ -274,8 +281,7 @@ class BottleneckUnitV1(nn.Module):
     def forward(self, x: Branches) -> Branches:
         residual = norm_relu(self.bn1, self.conv1(x.residual))
         residual = norm_relu(self.bn2, self.conv2(residual))
-        shortcut = x.shortcut if self.downsample is None else self.downsample(x.shortcut)
-        return norm_add_relu_branch_after(self.bn3, self.conv3(residual), shortcut)
+        return _add_shortcut_v1(self.bn3, self.conv3(residual), x.shortcut, self.downsample)
 
 
 class ResNetV1(ResNet):

@@ -14,7 +14,7 @@ from imclass.models.batch_norm import Branches
 from imclass.models.fused import norm as fused
 from imclass.models.kernels import kernels
 from imclass.models.resnet import BasicUnitV1, BasicUnitV2, BottleneckUnitV1, BottleneckUnitV2
-from tests.models.fused.comparison import assert_close, batch_norm, randoms
+from tests.models.fused.comparison import assert_as_near, assert_close, batch_norm, randoms
 
 Operation = Callable[[Tensor, Tensor, nn.BatchNorm2d], tuple[Tensor, Tensor]]
 
@@ -44,12 +44,6 @@ def outcome(
     found = {"dx": x.grad, "d_shortcut": shortcut.grad, "d_weight": norm.weight.grad, "d_bias": norm.bias.grad}
     got = {name: value for name, value in found.items() if value is not None}
     return got | {"first": results[0].detach(), "second": results[1].detach()}
-
-
-def assert_as_near(got: Tensor, theirs: Tensor, exact: Tensor, name: str) -> None:
-    """With room for chance. Triton's interpreter cuts numbers off to bfloat16 instead of rounding: twice the error."""
-    error, error_of_theirs = ((value.double() - exact).norm() for value in (got, theirs))
-    assert error <= (1.5 if got.is_cuda else 3) * error_of_theirs + 1e-4 * exact.norm(), name
 
 
 @pytest.mark.parametrize("used", USED, ids=str)

@@ -15,7 +15,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from imclass.models.fused import backward, forward
 
-OF_VALUES = {"x", "y", "dy", "other_dy", "shortcut", "dz", "past", "dx"}
+OF_VALUES = {"x", "y", "dy", "other_dy", "shortcut", "dz", "past", "dx", "d_shortcut"}
 BLOCKS = {"BLOCK_ROWS": 32, "BLOCK_CHANNELS": 64, "BLOCK_PROGRAMS": 128}
 COUNTS = {"rows", "channels", "programs", "rows_a_program", "height", "width", "pooled_height", "pooled_width"}
 
@@ -28,7 +28,7 @@ def kind_of(name):
 
 def check(kernel, **choices):
     signature = {name: kind_of(name) for name in kernel.arg_names}
-    values = BLOCKS | dict.fromkeys(("TWO_WAYS", "ADDS", "RELU", "PAST"), False) | choices
+    values = BLOCKS | dict.fromkeys(("TWO_WAYS", "ADDS", "NORMS", "RELU", "PAST"), False) | choices
     constants = {name: values[name] for name, kind in signature.items() if kind == "constexpr"}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
@@ -40,12 +40,15 @@ for kernel in (backward.of_gradients, backward.pool_gradients, backward.pool_inp
     check(kernel)
 check(forward.activate, RELU=True)
 check(forward.activate, RELU=True, ADDS=True)
+check(forward.activate, RELU=True, ADDS=True, NORMS=True)
 for two_ways in (False, True):
     check(backward.gradients, RELU=True, TWO_WAYS=two_ways)
     check(backward.gradients, RELU=True, TWO_WAYS=two_ways, ADDS=True)
+    check(backward.gradients, RELU=True, TWO_WAYS=two_ways, ADDS=True, NORMS=True)
     check(backward.of_input, RELU=True, TWO_WAYS=two_ways)
 check(backward.of_input, RELU=True, PAST=True)
 check(backward.of_input)
+check(backward.of_input, NORMS=True)
 """
 
 

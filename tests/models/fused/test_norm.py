@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imclass.models.fused import launch
 from imclass.models.fused import norm as fused
 from tests.models.fused.comparison import assert_close, batch_norm, randoms
 
@@ -65,12 +66,13 @@ def test_half_precision_rounds_once(operation: str, dtype: torch.dtype, toleranc
 
 def test_rows_are_divided_among_programs(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """More rows than a block has, more programs than their sums' block has, and a remainder in both."""
-    monkeypatch.setattr(fused, "_PROGRAMS_A_PROCESSOR", 200)
+    monkeypatch.setattr(launch, "_PROGRAMS_A_PROCESSOR", 200)
     shape = (7, 8, 167, 21)
-    division = fused._Shape(7 * 167 * 21, 8, 1)
-    assert division.rows_a_program % division.blocks(fused._SUMMED_ELEMENTS)["BLOCK_ROWS"] == 0
-    monkeypatch.setattr(fused, "_SUMMED_ELEMENTS", 256)
-    assert fused._Shape(7 * 167 * 21, 8, 1).programs > fused._BLOCK_PROGRAMS
+    division = launch.Shape(7 * 167 * 21, 8, 1)
+    assert division.rows_a_program % division.blocks(launch.SUMMED_ELEMENTS)["BLOCK_ROWS"] == 0
+    for module in (launch, fused):
+        monkeypatch.setattr(module, "SUMMED_ELEMENTS", 256)
+    assert launch.Shape(7 * 167 * 21, 8, 1).programs > launch._BLOCK_PROGRAMS
     x = randoms(shape, 1, device) - 4
     got = outcome(FUSED["norm_relu"], x, x, batch_norm(8, device), None)
     wanted = outcome(STEP_BY_STEP["norm_relu"], x.double(), x.double(), batch_norm(8, device).double(), None)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imclass.models import build
+from imclass.models import build, initialise
 from imclass.models.fused import stem as fused
 from imclass.models.kernels import kernels
 
@@ -126,8 +126,10 @@ def test_blocks_become_channels_with_zeros_around_the_image(device: torch.device
 
 
 def test_a_network_learns_the_same_with_it(device: torch.device) -> None:
-    model = build("resnet_v1", 18, (3, 33, 33), 5).to(device)
-    images = photographs((3, 3, 33, 33), device)
+    model = build("resnet_v1", 18, (3, 65, 65), 5)
+    initialise(model, torch.Generator().manual_seed(1))
+    model = model.to(device)
+    images = photographs((4, 3, 65, 65), device)
     usual = gradients(model, images)
     with kernels(model.get_submodule("conv1")):
         packed = gradients(model, images)

@@ -7,6 +7,8 @@
 What goes two ways from here gets two gradients back. They are added while they are read, which spares the pass that
 automatic differentiation would take to add them before.
 
+Where the shortcut has a norm of its own, both norms go back together: what is read for the one serves the other.
+
 The gradient of a pool is gathered, not scattered: an input pixel looks at the windows that it lies in.
 """
 
@@ -22,14 +24,18 @@ def gradients(
     other_dy,
     y,
     x,
+    shortcut,
     found,
+    found_of_shortcut,
     dz,
     sums,
+    sums_of_shortcut,
     rows,
     channels,
     rows_a_program,
     TWO_WAYS: tl.constexpr,  # noqa: N803
     ADDS: tl.constexpr,  # noqa: N803
+    NORMS: tl.constexpr,  # noqa: N803
     RELU: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr,  # noqa: N803
@@ -37,9 +43,10 @@ def gradients(
     """Sums of a program's rows, of what comes back through `activate`.
 
     Args:
-        dy, other_dy, y, x: (rows, channels); other_dy is read if TWO_WAYS, y if ADDS.
-        dz: (rows, channels), written if ADDS: the gradient of the shortcut.
-        sums: (2, programs, channels) float32, written.
+        dy, other_dy, y, x, shortcut: (rows, channels); other_dy is read if TWO_WAYS, y if ADDS but not NORMS, shortcut
+            if NORMS.
+        dz: (rows, channels), written if ADDS: the gradient of what is added.
+        sums: (2, programs, channels) float32, written; sums_of_shortcut too if NORMS.
 
     Grid: (programs, blocks of channels).
     """
@@ -51,19 +58,32 @@ def gradients(
     end = tl.minimum(first + rows_a_program, rows)
     total = tl.zeros((BLOCK_ROWS, BLOCK_CHANNELS), tl.float32)
     products = tl.zeros((BLOCK_ROWS, BLOCK_CHANNELS), tl.float32)
+    products_of_shortcut = tl.zeros((BLOCK_ROWS, BLOCK_CHANNELS), tl.float32)
     for start in range(first, end, BLOCK_ROWS):
         row = start + tl.arange(0, BLOCK_ROWS)
         place, inside = place_of(row, end, channel, channels)
         value = tl.load(x + place, inside, 0.0).to(tl.float32)
         gradient = _of_result(dy, other_dy, place, inside, TWO_WAYS)
         if ADDS:
-            gradient = tl.where(tl.load(y + place, inside, 0.0).to(tl.float32) > 0.0, gradient, 0.0)
+            if NORMS:
+                added = tl.load(shortcut + place, inside, 0.0).to(tl.float32)
+                mean_added = tl.load(found_of_shortcut + channel, is_channel, 0.0)[None, :]
+                scale_added, offset_added = scale_and_offset(found_of_shortcut, channel, channels)
+                result = value * scale[None, :] + offset[None, :]
+                result += added * scale_added[None, :] + offset_added[None, :]
+            else:
+                result = tl.load(y + place, inside, 0.0).to(tl.float32)
+            gradient = tl.where(result > 0.0, gradient, 0.0)
+            if NORMS:
+                products_of_shortcut += gradient * tl.where(inside, added - mean_added, 0.0)
             tl.store(dz + place, gradient.to(dz.dtype.element_ty), inside)
         elif RELU:
             gradient = tl.where(value * scale[None, :] + offset[None, :] > 0.0, gradient, 0.0)
         total += gradient
         products += gradient * tl.where(inside, value - mean, 0.0)
     store_sums(sums, total, products, channel, is_channel, channels)
+    if NORMS:
+        store_sums(sums_of_shortcut, total, products_of_shortcut, channel, is_channel, channels)
 
 
 @triton.jit
@@ -108,14 +128,18 @@ def of_input(
     dy,
     other_dy,
     x,
+    shortcut,
     found,
     factors,
+    factors_of_shortcut,
     past,
     dx,
+    d_shortcut,
     rows,
     channels,
     TWO_WAYS: tl.constexpr,  # noqa: N803
     RELU: tl.constexpr,  # noqa: N803
+    NORMS: tl.constexpr,  # noqa: N803
     PAST: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr,  # noqa: N803
@@ -125,8 +149,9 @@ def of_input(
     Args:
         dy, other_dy: (rows, channels): the gradient of the activation's result, or of what it is given if not RELU;
             other_dy is read if TWO_WAYS.
+        x, shortcut: (rows, channels); shortcut is read if NORMS.
         past: (rows, channels), read if PAST: the gradient that comes back to the input past all of this.
-        dx: (rows, channels), written.
+        dx, d_shortcut: (rows, channels), written; d_shortcut if NORMS.
 
     Grid: (blocks of rows, blocks of channels).
     """
@@ -142,6 +167,10 @@ def of_input(
     if PAST:
         result += tl.load(past + place, inside, 0.0).to(tl.float32)
     tl.store(dx + place, result.to(dx.dtype.element_ty), inside)
+    if NORMS:
+        added = tl.load(shortcut + place, inside, 0.0).to(tl.float32)
+        result = _through_norm(gradient, added, factors_of_shortcut, channel, channels)
+        tl.store(d_shortcut + place, result.to(d_shortcut.dtype.element_ty), inside)
 
 
 @triton.jit

@@ -109,10 +109,12 @@ def activate(
     x,
     shortcut,
     found,
+    found_of_shortcut,
     y,
     rows,
     channels,
     ADDS: tl.constexpr,  # noqa: N803
+    NORMS: tl.constexpr,  # noqa: N803
     RELU: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr,  # noqa: N803
@@ -120,8 +122,8 @@ def activate(
     """Normalise, add, activate.
 
     Args:
-        x, shortcut, y: (rows, channels); y is written, shortcut is read if ADDS.
-        found: as `of_batch` wrote it.
+        x, shortcut, y: (rows, channels); y is written, shortcut is read if ADDS, and normalised if NORMS.
+        found, found_of_shortcut: as `of_batch` wrote them.
 
     Grid: (blocks of rows, blocks of channels).
     """
@@ -131,7 +133,11 @@ def activate(
     place, inside = place_of(row, rows, channel, channels)
     value = tl.load(x + place, inside, 0.0).to(tl.float32) * scale[None, :] + offset[None, :]
     if ADDS:
-        value += tl.load(shortcut + place, inside, 0.0).to(tl.float32)
+        added = tl.load(shortcut + place, inside, 0.0).to(tl.float32)
+        if NORMS:
+            scale, offset = scale_and_offset(found_of_shortcut, channel, channels)
+            added = added * scale[None, :] + offset[None, :]
+        value += added
     if RELU:
         value = tl.where(value < 0.0, 0.0, value)  # so that NaN stays NaN
     tl.store(y + place, value.to(y.dtype.element_ty), inside)
