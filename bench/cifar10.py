@@ -56,7 +56,6 @@ FAST = {  # few epochs at a high rate, which rises at first and falls to 0 at la
     "lr_schedule": "cosine",
     "warmup_epochs": 4,
     "label_smoothing": 0.2,
-    "ema_decay": 0.99,
     "epochs": 24,
 }
 RUNS: dict[str, dict[str, object]] = {

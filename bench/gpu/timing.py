@@ -1,14 +1,18 @@
 """Turns of contestants that train on the same device."""
 
+import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 STEPS_STARTED_AHEAD = 4  # of a device that computes while the host goes on
+LONGEST_REST = 60.0  # seconds
 
 
 @dataclass
@@ -41,6 +45,31 @@ def take_turns(contestants: Sequence[Contestant], rounds: int, seconds: float, d
             rate = images_per_second(contestant.steps, seconds, device)
             contestant.rates.append(rate)
             print(f"  {contestant.name:<44}{rate:>10,.0f} images/s", flush=True)
+            let_processes_rest()
+
+
+def let_processes_rest() -> None:
+    """Wait until the processes of a loader have filled its queues, which they go on with after its turn.
+
+    Raises:
+        TimeoutError: they never come to rest.
+    """
+    before, deadline = processor_seconds(), time.monotonic() + LONGEST_REST
+    while before > 0:
+        time.sleep(0.5)
+        now = processor_seconds()
+        if now - before < 0.05:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of loaders are still at work after {LONGEST_REST:g} s")
+        before = now
+
+
+def processor_seconds() -> float:
+    """What this process's children have used so far."""
+    stats = [Path(f"/proc/{child.pid}/stat").read_text() for child in multiprocessing.active_children()]
+    ticks = [sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def images_per_second(steps: Iterator[int], seconds: float, device: torch.device) -> float:

@@ -3,6 +3,7 @@ import pytest
 from imclass.images.gpu.share import COUNTED, KEPT, MOST_HELPERS, MOST_KEPT, SETTLING, DecodeShare
 
 WINDOW = SETTLING + COUNTED
+MEASUREMENT = 3 * WINDOW
 
 
 class Run:
@@ -31,28 +32,37 @@ def test_help_that_makes_the_whole_faster_stays() -> None:
     run.take(WINDOW, alone=0.01)
     assert run.share.portion > 0  # is tried
     run.take(WINDOW, alone=0.01, helped=0.009)
+    assert run.share.portion == 0  # is left out once more
+    run.take(WINDOW, alone=0.01)
+    assert run.share.portion > 0
     run.take(KEPT - 1, alone=0.01, helped=0.009)
     assert run.share.portion > 0
 
 
-@pytest.mark.parametrize("helped", [0.012, 0.01, 0.0098])
+@pytest.mark.parametrize("helped", [0.012, 0.01, 0.0096])
 def test_help_that_does_not_is_left_out(helped: float) -> None:
     run = Run()
-    run.take(WINDOW, alone=0.01)
-    assert run.share.portion > 0
-    run.take(WINDOW, alone=0.01, helped=helped)
+    run.take(MEASUREMENT, alone=0.01, helped=helped)
     assert run.share.portion == 0
     assert run.share.rows_of_threads(512) == 0
+    run.take(KEPT - 1, alone=0.01)
+    assert run.share.portion == 0
+
+
+def test_a_run_that_gets_faster_by_itself_is_no_merit_of_the_help() -> None:
+    run = Run()
+    run.take(WINDOW, alone=0.02)
+    run.take(WINDOW, alone=0.01, helped=0.01)
+    run.take(WINDOW, alone=0.01)
+    assert run.share.portion == 0
 
 
 def test_the_choice_is_made_again() -> None:
     run = Run()
-    run.take(2 * WINDOW, alone=0.01, helped=0.02)
+    run.take(MEASUREMENT, alone=0.01, helped=0.02)
     run.take(KEPT - 1, alone=0.01)
     assert run.share.portion == 0
-    run.take(1 + WINDOW, alone=0.01)
-    assert run.share.portion > 0
-    run.take(WINDOW, alone=0.01, helped=0.005)
+    run.take(1 + MEASUREMENT, alone=0.01, helped=0.005)
     assert run.share.portion > 0
     run.take(KEPT, alone=0.01, helped=0.005)
     assert run.share.portion == 0  # is measured alone again
@@ -60,22 +70,22 @@ def test_the_choice_is_made_again() -> None:
 
 def test_what_is_found_again_holds_twice_as_long() -> None:
     run = Run()
-    run.take(2 * WINDOW, alone=0.01, helped=0.02)
+    run.take(MEASUREMENT, alone=0.01, helped=0.02)
     holds = KEPT
     while holds < 2 * MOST_KEPT:
         run.take(min(holds, MOST_KEPT) + WINDOW - 1, alone=0.01)
         assert run.share.portion == 0
         run.take(1, alone=0.01)
         assert run.share.portion > 0
-        run.take(WINDOW, alone=0.01, helped=0.02)
+        run.take(2 * WINDOW, alone=0.01, helped=0.02)
         holds *= 2
 
 
 def test_another_result_holds_as_long_as_a_first_one() -> None:
     run = Run()
-    run.take(2 * WINDOW, alone=0.01, helped=0.02)
-    run.take(KEPT + 2 * WINDOW, alone=0.01, helped=0.02)
-    run.take(2 * KEPT + 2 * WINDOW, alone=0.01, helped=0.005)
+    run.take(MEASUREMENT, alone=0.01, helped=0.02)
+    run.take(KEPT + MEASUREMENT, alone=0.01, helped=0.02)
+    run.take(2 * KEPT + MEASUREMENT, alone=0.01, helped=0.005)
     assert run.share.portion > 0
     run.take(KEPT, alone=0.01, helped=0.005)
     assert run.share.portion == 0
@@ -86,6 +96,8 @@ def test_batches_made_before_a_change_are_not_counted() -> None:
     run.take(WINDOW, alone=0.01)
     run.take(SETTLING, alone=0.01, helped=5.0)
     run.take(COUNTED, alone=0.01, helped=0.009)
+    run.take(SETTLING, alone=0.001)
+    run.take(COUNTED, alone=0.01)
     assert run.share.portion > 0
 
 
@@ -96,6 +108,7 @@ def test_what_passes_between_two_passes_is_not_counted() -> None:
     run.now += 60.0  # validation
     run.share.begin_pass()
     run.take(WINDOW, alone=0.01, helped=0.009)
+    run.take(WINDOW, alone=0.01)
     assert run.share.portion > 0
 
 
@@ -120,7 +133,7 @@ def test_both_sides_take_the_same_time(threads: int, hardware: float, thread: fl
 
 def test_help_gets_less_as_the_consumer_waits_less() -> None:
     run = Run().measured(1e-4, 4e-4)
-    run.take(2 * WINDOW, alone=0.01, helped=0.005)
+    run.take(MEASUREMENT, alone=0.01, helped=0.005)
     most = run.share.portion
     run.take(5, alone=0.01, is_ready=True)
     assert 0 < run.share.portion < most

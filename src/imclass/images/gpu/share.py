@@ -13,8 +13,8 @@ SETTLING, COUNTED, KEPT = 8, 32, 1024
 MOST_KEPT = 64 * KEPT
 """A measurement that gives what the one before gave holds twice as long as that one, up to this."""
 
-LEAST_GAIN = 1.03
-"""By so much help must make the whole faster, or it is left out. Between two measurements speeds vary by less."""
+LEAST_GAIN = 1.05
+"""By so much help must make the whole faster, or it is left out."""
 
 _INERTIA = 0.8  # weight of the past in each measurement
 _FIRST_PORTION = 1 / 8  # before it is known how fast the threads are
@@ -26,8 +26,9 @@ class DecodeShare:
 
     Threads take time from the decoder: they compete with it, and with the consumer, for Python and for cores. So the
     rule is to try it: where the consumer waits for its batches, images a second are measured over `COUNTED` batches
-    without help, then with it, and what was faster stays for `KEPT` batches, and longer each time that it is found
-    again. While the consumer seldom waits, nothing is tried.
+    without help, with it, and without it again, because speeds change by themselves, at the start of a run above all.
+    Help that beats both stays for `KEPT` batches; else none is given so long. A result that is found again holds
+    longer. While the consumer seldom waits, nothing is tried.
 
     Help is a portion of each batch, so large that both sides would be done at the same time by their own speeds. It
     gets smaller as the consumer waits less.
@@ -49,7 +50,7 @@ class DecodeShare:
         self._kept = 0  # batches for which the present choice holds
         self._last: bool | None = None  # what was chosen before
         self._holds = KEPT
-        self._speed_alone: float | None = None
+        self._speeds: list[float] = []  # of the measurement that is under way: alone, helped, alone
         self._start_window()
 
     @property
@@ -113,14 +114,18 @@ class DecodeShare:
         self._images += images
         if self._batches < SETTLING + COUNTED:
             return
-        speed = self._images / max(self._clock() - self._since, 1e-9)
+        self._speeds.append(self._images / max(self._clock() - self._since, 1e-9))
         self._start_window()
-        if self._helps and self._speed_alone is not None:
-            self._helps = speed > LEAST_GAIN * self._speed_alone
-            self._holds = min(2 * self._holds, MOST_KEPT) if self._helps == self._last else KEPT
-            self._last, self._kept = self._helps, self._holds
-        elif self._need > _MUCH_WAITING:
-            self._speed_alone, self._helps = speed, True
+        if len(self._speeds) == 1 and self._need <= _MUCH_WAITING:
+            self._speeds.clear()
+        if len(self._speeds) < 3:
+            self._helps = len(self._speeds) == 1
+            return
+        before, helped, after = self._speeds
+        self._speeds.clear()
+        self._helps = helped > LEAST_GAIN * max(before, after)
+        self._holds = min(2 * self._holds, MOST_KEPT) if self._helps == self._last else KEPT
+        self._last, self._kept = self._helps, self._holds
 
 
 def _mixed(past: float | None, now: float) -> float:
