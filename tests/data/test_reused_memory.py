@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from imclass.data.reused_memory import ReusedMemory
 
@@ -32,3 +33,17 @@ def test_arrays_above_the_limit_have_their_own(first: int) -> None:
     assert not np.may_share_memory(kept, own)
     assert not np.may_share_memory(own, memory.array((101,)))
     assert memory.array((100,)).base.nbytes <= 100
+
+
+def test_memory_comes_from_where_it_is_told_to() -> None:
+    asked: list[int] = []
+
+    def allocate(count: int) -> NDArray[np.uint8]:
+        asked.append(count)
+        return np.full(count, 3, np.uint8)
+
+    memory = ReusedMemory(limit=100, allocate=allocate)
+    assert memory.array((4, 10)).tolist() == [[3] * 10] * 4
+    assert memory.array((2, 101)).tolist() == [[3] * 101] * 2
+    assert memory.array((45,)).tolist() == [3] * 45
+    assert asked == [50, 202]

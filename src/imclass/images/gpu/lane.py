@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imclass.data.reused_memory import ReusedMemory
 from imclass.data.source import Encoded
@@ -35,10 +36,11 @@ class Lane:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self.encoded = ReusedMemory()
+        is_gpu = device.type == "cuda"
+        self.stream = torch.cuda.Stream(device) if is_gpu else None  # type: ignore[no-untyped-call]
+        self.encoded = ReusedMemory(allocate=_page_locked if is_gpu else None)
         self.tables = WarpTables(device)
-        self._copies = ReusedMemory()
+        self._copies = ReusedMemory(allocate=_page_locked if is_gpu else None)
         self._in_use: tuple[Sequence[torch.Tensor | None], torch.cuda.Event | None] = ([], None)
 
     def on_stream(self) -> AbstractContextManager[object]:
@@ -67,7 +69,8 @@ class Lane:
         return event
 
     def let_go(self) -> None:
-        """Free what the last kernel read. It was done long ago, unless the device is late.
+        """Free what the last kernel read, and what the decoder read for it. Both were done long ago, unless the device
+        is late.
 
         It is kept so long because the decoder writes new images without waiting for this stream: it must not be given
         memory that a kernel still reads.
@@ -120,6 +123,12 @@ class Hardware:
                 return
             lane.let_go()
             self._free.put(lane)
+
+
+def _page_locked(count: int) -> NDArray[np.uint8]:
+    """Bytes that the device fetches by itself. From ordinary memory the driver copies them first, image by image."""
+    memory: NDArray[np.uint8] = torch.empty(count, dtype=torch.uint8, pin_memory=True).numpy()
+    return memory
 
 
 def _cut(memory: memoryview, images: Sequence[bytes]) -> Iterator[memoryview]:
