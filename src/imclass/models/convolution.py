@@ -31,15 +31,18 @@ class Conv2d(nn.Conv2d):
 
 
 class StemConv2d(Switchable, Conv2d):
-    """The 7x7 convolution with stride 2 of the large stem (see `resnet`), for normalised images.
+    """The convolution of images (see `resnet`): 7x7 with stride 2 in the large stem, 3x3 in the small one.
 
     Args:
         inputs: channels of the images, 1 or 3.
         outputs: channels of the result.
+        large: which of the two.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 7, stride=2, padding=3, bias=False)
+    def __init__(self, inputs: int, outputs: int, *, large: bool) -> None:
+        size, stride, padding = (7, 2, 3) if large else (3, 1, 1)
+        super().__init__(inputs, outputs, size, stride, padding, bias=False)
+        self.large = large
 
     def is_fused(self, images: Tensor) -> bool:
         """Whether images are normalised and convolved in imclass's kernels, which give them no gradient."""
@@ -52,9 +55,23 @@ def normalise_conv(convolution: nn.Module, images: Tensor, mean: Tensor, std: Te
     Args:
         mean, std: (1, C, 1, 1), in the images' units.
     """
-    if isinstance(convolution, StemConv2d) and convolution.is_fused(images):
+    if isinstance(convolution, StemConv2d) and convolution.large and convolution.is_fused(images):
         return fused.normalise_conv(images, mean, std, convolution.effective_weight)
     convolved: Tensor = convolution((floating(images) - mean) / std)
+    return convolved
+
+
+def norm_conv(norm: nn.BatchNorm2d, convolution: nn.Module, images: Tensor) -> Tensor:
+    """convolution(norm(images)), of images (N, C, H, W) of numbers of any type.
+
+    Args:
+        norm: learns no scale.
+    """
+    several = images.numel() > images.shape[1]  # values of a channel; of a single one there are no statistics
+    if isinstance(convolution, StemConv2d) and convolution.is_fused(images) and norm.training and several:
+        stride, padding = convolution.stride[0], convolution.padding[0]
+        return fused.norm_conv(images, norm, convolution.effective_weight, stride, int(padding))
+    convolved: Tensor = convolution(norm(floating(images)))
     return convolved
 
 

@@ -33,7 +33,7 @@ from imclass.models.batch_norm import (
     norm_relu_branch_before,
     norm_relu_pool,
 )
-from imclass.models.convolution import Conv2d, StemConv2d, floating, normalise_conv
+from imclass.models.convolution import Conv2d, StemConv2d, norm_conv, normalise_conv
 from imclass.models.layout import layout_of
 
 # Of ImageNet's training images, the numbers that public weights were trained with, in units of 0..255.
@@ -200,18 +200,16 @@ class ResNetV2(ResNet):
         self.bn_data = nn.BatchNorm2d(channels, eps=2e-5)
         # MXNet's fix_gamma: the scale is always one. It is kept because the original stores and counts it.
         nn.init.ones_(self.bn_data.weight).requires_grad_(False)
+        self.conv0 = StemConv2d(channels, stem, large=self.layout.large_stem)
         if self.layout.large_stem:
-            self.conv0 = Conv2d(channels, stem, 7, stride=2, padding=3, bias=False)
             self.bn0 = _batch_norm_v2(stem)
             self.pool0 = nn.MaxPool2d(3, stride=2, padding=1)
-        else:
-            self.conv0 = Conv2d(channels, stem, 3, padding=1, bias=False)
         features = self._add_stages(BottleneckUnitV2 if self.layout.bottleneck else BasicUnitV2)
         self.bn1 = _batch_norm_v2(features)
         self.fc1 = nn.Linear(features, num_classes)
 
     def stem(self, images: Tensor) -> Tensor:
-        x: Tensor = self.conv0(self.bn_data(floating(images)))
+        x = norm_conv(self.bn_data, self.conv0, images)
         if self.layout.large_stem:
             x = norm_relu_pool(self.bn0, self.pool0, x)
         return x
@@ -299,10 +297,7 @@ class ResNetV1(ResNet):
         for name, values in zip(("mean", "std"), self.normalisation, strict=True):
             constant = torch.tensor(values, device="cpu").reshape(1, channels, 1, 1)
             self.register_buffer(name, constant, persistent=False)
-        if self.layout.large_stem:
-            self.conv1: Conv2d = StemConv2d(channels, stem)
-        else:
-            self.conv1 = Conv2d(channels, stem, 3, padding=1, bias=False)
+        self.conv1 = StemConv2d(channels, stem, large=self.layout.large_stem)
         self.bn1 = BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if self.layout.large_stem else nn.Identity()
         features = self._add_stages(BottleneckUnitV1 if self.layout.bottleneck else BasicUnitV1)

@@ -26,8 +26,10 @@ def kind_of(name):
         name, "i32" if name in COUNTS else "constexpr" if name.isupper() else "*fp32"
     )
 
-def check(kernel, **choices):
+def check(kernel, of_images=False, **choices):
     signature = {name: kind_of(name) for name in kernel.arg_names}
+    if of_images:
+        signature["x"] = "*u8"
     values = BLOCKS | dict.fromkeys(("TWO_WAYS", "ADDS", "NORMS", "RELU", "PAST"), False) | choices
     constants = {name: values[name] for name, kind in signature.items() if kind == "constexpr"}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
@@ -36,6 +38,8 @@ def check(kernel, **choices):
 
 for kernel in (forward.statistics, forward.of_batch, forward.pool):
     check(kernel)
+for kernel in (forward.statistics, forward.of_batch):
+    check(kernel, of_images=True)
 for kernel in (backward.of_gradients, backward.pool_gradients, backward.pool_input):
     check(kernel)
 check(forward.activate, RELU=True)

@@ -142,3 +142,87 @@ def gradients(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     functional.cross_entropy(model(images), torch.arange(len(images), device=images.device)).backward()
     return {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+
+
+# ---------------------------------------------------------------------------------- behind a norm that learns an offset
+
+LARGE, SMALL = (7, 2, 3), (3, 1, 1)  # size of the window, stride, padding
+
+
+def data_norm(channels: int, device: torch.device) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, eps=2e-5)
+    norm.weight.requires_grad_(False)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([0.5, -1.25, 2.0])[:channels])
+    return norm.to(device)
+
+
+def behind_norm(
+    images: Tensor, window: tuple[int, int, int], autocast: torch.dtype | None, device: torch.device
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Results, gradients and statistics of the fused operation, and of PyTorch's in float64."""
+    channels, (size, stride, padding) = images.shape[1], window
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn((8, channels, size, size), generator=generator).to(device).requires_grad_()
+    exact = weight.detach().double().requires_grad_()
+    norm, norm_of_exact = data_norm(channels, device), data_norm(channels, device).double()
+    with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+        got = outcome(lambda: fused.norm_conv(images, norm, weight, stride, padding), weight)
+
+    def step_by_step() -> Tensor:
+        return functional.conv2d(norm_of_exact(images.double()), exact, stride=stride, padding=padding)
+
+    wanted = outcome(step_by_step, exact)
+    found: list[dict[str, Tensor]] = []
+    for (y, d_weight), by in ((got, norm), (wanted, norm_of_exact)):
+        assert by.bias.grad is not None
+        assert by.running_mean is not None
+        assert by.running_var is not None
+        of_norm = {"offset": by.bias.grad, "mean": by.running_mean, "variance": by.running_var}
+        found.append({"y": y, "weight": d_weight} | of_norm)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[2:] != (1, 1)])
+@pytest.mark.parametrize("window", [LARGE, SMALL], ids=str)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_behind_a_norm(
+    shape: tuple[int, int, int, int], window: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+) -> None:
+    got, wanted = behind_norm(photographs(shape, device).to(dtype), window, None, device)
+    for name, value in wanted.items():
+        assert_close(got[name], value, 1e-4)
+
+
+@pytest.mark.parametrize("window", [LARGE, SMALL], ids=str)
+def test_behind_a_norm_in_autocast(window: tuple[int, int, int], device: torch.device) -> None:
+    got, wanted = behind_norm(photographs((3, 3, 14, 17), device), window, torch.bfloat16, device)
+    assert got["y"].dtype == torch.bfloat16
+    assert got["offset"].dtype == torch.float32
+    for name, value in wanted.items():
+        assert_close(got[name], value, 2e-2)
+
+
+def test_an_offset_that_is_frozen_gets_no_gradient(device: torch.device) -> None:
+    norm, weight = data_norm(3, device), weights(3, device).requires_grad_()
+    norm.bias.requires_grad_(False)
+    fused.norm_conv(photographs((2, 3, 8, 8), device), norm, weight, 2, 3).sum().backward()
+    assert norm.bias.grad is None
+    assert weight.grad is not None
+
+
+@pytest.mark.parametrize("side", [12, 65])
+def test_a_pre_activation_network_learns_the_same_with_it(side: int, device: torch.device) -> None:
+    model = build("resnet_v2", 20 if side == 12 else 18, (3, side, side), 5)
+    initialise(model, torch.Generator().manual_seed(1))
+    model = model.to(device)
+    images = photographs((4, 3, side, side), device)
+    usual = gradients(model, images)
+    with kernels(model.get_submodule("conv0")):
+        packed = gradients(model, images)
+    assert packed.keys() == usual.keys()
+    assert "bn_data.bias" in packed
+    whole = torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in usual.values()]))
+    for name, gradient in usual.items():  # some are 0 but for rounding
+        error = torch.linalg.vector_norm(packed[name] - gradient)
+        assert error <= 1e-3 * torch.linalg.vector_norm(gradient) + 1e-5 * whole, name
