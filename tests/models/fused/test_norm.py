@@ -69,9 +69,8 @@ def test_rows_are_divided_among_programs(device: torch.device, monkeypatch: pyte
     monkeypatch.setattr(launch, "_PROGRAMS_A_PROCESSOR", 200)
     shape = (7, 8, 167, 21)
     division = launch.Shape(7 * 167 * 21, 8, 1)
-    assert division.rows_a_program % division.blocks(launch.SUMMED_ELEMENTS)["BLOCK_ROWS"] == 0
-    for module in (launch, fused):
-        monkeypatch.setattr(module, "SUMMED_ELEMENTS", 256)
+    assert division.rows_a_program % division.blocks(launch._SUMMED_ELEMENTS)["BLOCK_ROWS"] == 0
+    monkeypatch.setattr(launch, "_SUMMED_ELEMENTS", 256)
     assert launch.Shape(7 * 167 * 21, 8, 1).programs > launch._BLOCK_PROGRAMS
     x = randoms(shape, 1, device) - 4
     got = outcome(FUSED["norm_relu"], x, x, batch_norm(8, device), None)

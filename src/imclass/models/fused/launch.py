@@ -3,6 +3,7 @@
 The functions here are for arrays (N, C, H, W) whose memory is (N, H, W, C): rows of channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ _BLOCK_CHANNELS = 64  # of a program at most: in 16 bits one line of the cache
 # The fastest of those tried on an H200: elements of a block, of a program that goes over it once and of one that adds
 # up many, whose sums stay in registers; and programs that add up, for each processor of the GPU.
 _BLOCK_ELEMENTS = 2048
-SUMMED_ELEMENTS = 1024
+_SUMMED_ELEMENTS = 1024
 _PROGRAMS_A_PROCESSOR = 8
 _BLOCK_PROGRAMS = 128  # whose sums are added up together
 _FINAL_CHANNELS = 16
@@ -50,7 +51,7 @@ class Shape:
     @property
     def rows_a_program(self) -> int:
         """Rows that a program adds up, a multiple of its block."""
-        block = self.blocks(SUMMED_ELEMENTS)["BLOCK_ROWS"]
+        block = self.blocks(_SUMMED_ELEMENTS)["BLOCK_ROWS"]
         programs = max(1, self.processors * _PROGRAMS_A_PROCESSOR // self.channel_blocks)
         return block * -(-self.rows // (programs * block))
 
@@ -74,7 +75,7 @@ def batch_statistics(x: Tensor, shape: Shape, by: nn.BatchNorm2d) -> Tensor:
     assert by.momentum is not None, "the networks' batch norms have a momentum"
     sums = room_for_sums(x, shape)
     kernels.statistics[shape.programs, shape.channel_blocks](
-        x, sums, shape.rows, shape.channels, shape.rows_a_program, num_warps=8, **shape.blocks(SUMMED_ELEMENTS)
+        x, sums, shape.rows, shape.channels, shape.rows_a_program, num_warps=8, **shape.blocks(_SUMMED_ELEMENTS)
     )
     found = torch.empty((4, shape.channels), dtype=torch.float32, device=x.device)
     kernels.of_batch[shape.final_grid](
@@ -94,6 +95,131 @@ def batch_statistics(x: Tensor, shape: Shape, by: nn.BatchNorm2d) -> Tensor:
         **_FINAL,
     )
     return found
+
+
+def activated(
+    x: Tensor,
+    found: Tensor,
+    shape: Shape,
+    *,
+    relu: bool,
+    added: Tensor | None = None,
+    found_of_added: Tensor | None = None,
+) -> Tensor:
+    """x normalised, + what is added, if anything, and that normalised too if something was found for it; activated."""
+    from imclass.models.fused import forward as kernels
+
+    y = torch.empty_like(x)
+    kernels.activate[shape.grid](
+        x,
+        x if added is None else added,
+        found,
+        found if found_of_added is None else found_of_added,
+        y,
+        shape.rows,
+        shape.channels,
+        ADDS=added is not None,
+        NORMS=found_of_added is not None,
+        RELU=relu,
+        **shape.blocks(),
+    )
+    return y
+
+
+def summed_gradients(
+    ways: Sequence[Tensor],
+    x: Tensor,
+    found: Tensor,
+    shape: Shape,
+    *,
+    relu: bool,
+    result: Tensor | None = None,
+    added: Tensor | None = None,
+    found_of_added: Tensor | None = None,
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """The first pass of the way back through `activated`.
+
+    Args:
+        ways: the gradients of its result that come back, one or two.
+        result: of `activated`, where something was added as it is.
+        added, found_of_added: where it was normalised.
+
+    Returns:
+        The gradient before the activation where something was added, else None; the sums for `parameter_gradients`,
+        and those of the other norm, if there is one.
+    """
+    from imclass.models.fused import backward as kernels
+
+    norms, adds = found_of_added is not None, added is not None or result is not None
+    dz = torch.empty_like(x) if adds else None
+    sums = room_for_sums(x, shape)
+    sums_of_added = room_for_sums(x, shape) if norms else sums
+    kernels.gradients[shape.programs, shape.channel_blocks](
+        ways[0],
+        ways[-1],
+        x if result is None else result,
+        x,
+        x if added is None else added,
+        found,
+        found if found_of_added is None else found_of_added,
+        x if dz is None else dz,
+        sums,
+        sums_of_added,
+        shape.rows,
+        shape.channels,
+        shape.rows_a_program,
+        TWO_WAYS=len(ways) == 2,
+        ADDS=adds,
+        NORMS=norms,
+        RELU=relu,
+        **shape.blocks(_SUMMED_ELEMENTS),
+    )
+    return dz, sums, sums_of_added
+
+
+def input_gradients(
+    ways: Sequence[Tensor],
+    x: Tensor,
+    found: Tensor,
+    factors: Tensor,
+    shape: Shape,
+    *,
+    relu: bool,
+    past: Tensor | None = None,
+    added: Tensor | None = None,
+    factors_of_added: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The second pass: the gradients of x and, if it was normalised too, of what was added.
+
+    Args:
+        ways: gradients of the activation's result if `relu`, else of what it was given; one or two.
+        factors, factors_of_added: of `parameter_gradients`.
+        past: a gradient that comes back to x past all of this.
+    """
+    from imclass.models.fused import backward as kernels
+
+    dx = torch.empty_like(x)
+    d_added = None if factors_of_added is None else torch.empty_like(x)
+    kernels.of_input[shape.grid](
+        ways[0],
+        ways[-1],
+        x,
+        x if added is None else added,
+        found,
+        factors,
+        factors if factors_of_added is None else factors_of_added,
+        x if past is None else past,
+        dx,
+        dx if d_added is None else d_added,
+        shape.rows,
+        shape.channels,
+        TWO_WAYS=len(ways) == 2,
+        RELU=relu,
+        NORMS=d_added is not None,
+        PAST=past is not None,
+        **shape.blocks(),
+    )
+    return dx, d_added
 
 
 def parameter_gradients(sums: Tensor, found: Tensor, shape: Shape) -> tuple[Tensor, Tensor, Tensor]:

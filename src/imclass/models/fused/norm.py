@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from imclass.models.fused.launch import (
-    SUMMED_ELEMENTS,
     Shape,
+    activated,
     batch_statistics,
     channels_last,
+    input_gradients,
     parameter_gradients,
     room_for_sums,
+    summed_gradients,
 )
 
 
@@ -101,26 +103,11 @@ class _Norm(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        from imclass.models.fused import forward as kernels
-
         x = channels_last(x)
         shape = Shape.of(x)
         found = batch_statistics(x, shape, by)
-        y = torch.empty_like(x)
-        added = x if shortcut is None else channels_last(shortcut.to(x.dtype))
-        kernels.activate[shape.grid](
-            x,
-            added,
-            found,
-            found,
-            y,
-            shape.rows,
-            shape.channels,
-            ADDS=shortcut is not None,
-            NORMS=False,
-            RELU=relu,
-            **shape.blocks(),
-        )
+        added = None if shortcut is None else channels_last(shortcut.to(x.dtype))
+        y = activated(x, found, shape, relu=relu, added=added)
         ctx.set_materialize_grads(False)  # a branch that nothing learns from costs nothing
         ctx.adds, ctx.relu, ctx.branch = shortcut is not None, relu, branch
         ctx.shortcut_dtype = None if shortcut is None else shortcut.dtype
@@ -132,8 +119,6 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, other: Tensor | None = None) -> tuple[Tensor | None, ...]:
-        from imclass.models.fused import backward as kernels
-
         other = None if other is None else channels_last(other)
         past, other_dy = (other, None) if ctx.branch is _Branch.BEFORE else (None, other)
         ways = [channels_last(way) for way in (dy, other_dy) if way is not None]
@@ -142,54 +127,13 @@ class _Norm(torch.autograd.Function):
 
         x, found, *rest = ctx.saved_tensors
         shape = Shape.of(x)
-        dz = torch.empty_like(x) if ctx.adds else x
-        y = rest[0] if ctx.adds else x
-        sums = room_for_sums(x, shape)
-        kernels.gradients[shape.programs, shape.channel_blocks](
-            ways[0],
-            ways[-1],
-            y,
-            x,
-            x,
-            found,
-            found,
-            dz,
-            sums,
-            sums,
-            shape.rows,
-            shape.channels,
-            shape.rows_a_program,
-            TWO_WAYS=len(ways) == 2,
-            ADDS=ctx.adds,
-            NORMS=False,
-            RELU=ctx.relu,
-            **shape.blocks(SUMMED_ELEMENTS),
-        )
+        dz, sums, _ = summed_gradients(ways, x, found, shape, relu=ctx.relu, result=rest[0] if ctx.adds else None)
         d_weight, d_bias, factors = parameter_gradients(sums, found, shape)
-        if ctx.adds:
-            ways = [dz]  # their sum, with zeros where the activation is zero
-        dx = torch.empty_like(x)
-        kernels.of_input[shape.grid](
-            ways[0],
-            ways[-1],
-            x,
-            x,
-            found,
-            factors,
-            factors,
-            x if past is None else past,
-            dx,
-            dx,
-            shape.rows,
-            shape.channels,
-            TWO_WAYS=len(ways) == 2,
-            RELU=ctx.relu and not ctx.adds,
-            NORMS=False,
-            PAST=past is not None,
-            **shape.blocks(),
-        )
-        d_shortcut = dz.to(ctx.shortcut_dtype) if ctx.adds else None
-        return dx, d_shortcut, None, None, None, d_weight, d_bias
+        if dz is None:
+            dx, _ = input_gradients(ways, x, found, factors, shape, relu=ctx.relu, past=past)
+            return dx, None, None, None, None, d_weight, d_bias
+        dx, _ = input_gradients([dz], x, found, factors, shape, relu=False)
+        return dx, dz.to(ctx.shortcut_dtype), None, None, None, d_weight, d_bias
 
 
 class _TwoNorms(torch.autograd.Function):
@@ -202,27 +146,13 @@ class _TwoNorms(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, shortcut: Tensor, by: nn.BatchNorm2d, by_of_shortcut: nn.BatchNorm2d, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
-        from imclass.models.fused import forward as kernels
-
         assert x.shape == shortcut.shape
         assert x.dtype == shortcut.dtype
         x, shortcut = channels_last(x), channels_last(shortcut)
         shape = Shape.of(x)
-        found, found_of_shortcut = batch_statistics(x, shape, by), batch_statistics(shortcut, shape, by_of_shortcut)
-        y = torch.empty_like(x)
-        kernels.activate[shape.grid](
-            x,
-            shortcut,
-            found,
-            found_of_shortcut,
-            y,
-            shape.rows,
-            shape.channels,
-            ADDS=True,
-            NORMS=True,
-            RELU=True,
-            **shape.blocks(),
-        )
+        found = batch_statistics(x, shape, by)
+        found_of_shortcut = batch_statistics(shortcut, shape, by_of_shortcut)
+        y = activated(x, found, shape, relu=True, added=shortcut, found_of_added=found_of_shortcut)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, shortcut, found, found_of_shortcut)
         return y, y.detach()
@@ -230,55 +160,19 @@ class _TwoNorms(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, other_dy: Tensor | None) -> tuple[Tensor | None, ...]:
-        from imclass.models.fused import backward as kernels
-
         ways = [channels_last(way) for way in (dy, other_dy) if way is not None]
         if not ways:
             return (None,) * 8
         x, shortcut, found, found_of_shortcut = ctx.saved_tensors
         shape = Shape.of(x)
-        dz, sums, sums_of_shortcut = torch.empty_like(x), room_for_sums(x, shape), room_for_sums(x, shape)
-        kernels.gradients[shape.programs, shape.channel_blocks](
-            ways[0],
-            ways[-1],
-            x,
-            x,
-            shortcut,
-            found,
-            found_of_shortcut,
-            dz,
-            sums,
-            sums_of_shortcut,
-            shape.rows,
-            shape.channels,
-            shape.rows_a_program,
-            TWO_WAYS=len(ways) == 2,
-            ADDS=True,
-            NORMS=True,
-            RELU=True,
-            **shape.blocks(SUMMED_ELEMENTS),
+        dz, sums, sums_of_shortcut = summed_gradients(
+            ways, x, found, shape, relu=True, added=shortcut, found_of_added=found_of_shortcut
         )
+        assert dz is not None
         *of_parameters, factors = parameter_gradients(sums, found, shape)
         *of_others, factors_of_shortcut = parameter_gradients(sums_of_shortcut, found_of_shortcut, shape)
-        dx, d_shortcut = torch.empty_like(x), torch.empty_like(x)
-        kernels.of_input[shape.grid](
-            dz,
-            dz,
-            x,
-            shortcut,
-            found,
-            factors,
-            factors_of_shortcut,
-            x,
-            dx,
-            d_shortcut,
-            shape.rows,
-            shape.channels,
-            TWO_WAYS=False,
-            RELU=False,
-            NORMS=True,
-            PAST=False,
-            **shape.blocks(),
+        dx, d_shortcut = input_gradients(
+            [dz], x, found, factors, shape, relu=False, added=shortcut, factors_of_added=factors_of_shortcut
         )
         return dx, d_shortcut, None, None, *of_parameters, *of_others
 
