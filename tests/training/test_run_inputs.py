@@ -121,6 +121,13 @@ def test_what_would_be_ignored_is_refused(photos: Path, tmp_path: Path, argument
         train(photos, **{"output": tmp_path / "out", "device": "cpu", "quiet": True, **arguments})
 
 
+def test_hardware_decoding_on_a_cpu_is_refused_before_anything_is_written(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(UserError, match="decoder=hardware is for a GPU"):
+        train(photos, output=output, hyperparameters={"decoder": "hardware"}, device="cpu", quiet=True)
+    assert not output.exists()
+
+
 def test_channels_refuse_what_belongs_to_sources(photos: Path, tmp_path: Path) -> None:
     channels = {"train": photos, "validation": photos}
     with pytest.raises(UserError, match=r"image_root belongs to a source(.|\n)*validation_split is for"):

@@ -14,6 +14,7 @@ from imclass.data.pipe import DEADLINE_SECONDS
 from imclass.errors import UserError, listing
 from imclass.hyperparameters import Hyperparameters, parse, to_strings
 from imclass.images import thread_count
+from imclass.images.gpu.opening import check_device
 from imclass.pending_file import remove_left_over
 from imclass.training.beginning import (
     Beginning,
@@ -144,6 +145,7 @@ def train(
         join(device) as processes,
         ExitStack() as stack,
     ):
+        check_device(wishes.settings.decoder, processes.device)
         beginning = look_at_beginning(wishes, model_of(request) or model, pretrained)
         prepare_output(output, resume, processes)
         share = threads or max(1, most_threads // processes.local_world_size)

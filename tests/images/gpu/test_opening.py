@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from imclass.errors import UserError
+from imclass.images import gpu
 from imclass.images.gpu import opening
 from imclass.images.gpu.opening import open_hardware, wants_hardware
 from tests.images.gpu.conftest import (
@@ -58,6 +59,18 @@ def test_without_torchvision_auto_goes_on_and_hardware_is_refused(caplog, monkey
     assert "pip install 'imclass[gpu]'" in record.getMessage()
     with pytest.raises(UserError, match="JPEGs cannot be decoded"):
         open_hardware("hardware", DEVICE, 3)
+
+
+def test_without_triton_the_log_says_what_brings_it(caplog, monkeypatch) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "imclass.images.gpu.kernel", raising=False)
+    monkeypatch.delattr(gpu, "kernel", raising=False)
+    assert open_hardware("auto", DEVICE, 3, DeviceLibjpegDecoder()) is None
+    [record] = caplog.records
+    assert record.levelname == "INFO"
+    assert "triton" in record.getMessage()
+    assert record.getMessage().endswith("Triton comes with PyTorch's CUDA builds for Linux")
 
 
 def test_the_hardware_decoder_is_refused_where_there_is_no_gpu(mixed) -> None:

@@ -88,7 +88,7 @@ def open_hardware(
         if reason is None and choice == "auto" and decoder is None:
             reason, level = _slowness(*race(opened, threads)), logging.INFO
     except ImportError as problem:
-        reason, level = f"{problem}. pip install 'imclass[gpu]' changes that", logging.INFO
+        reason, level = f"{problem}. {_remedy(problem)}", logging.INFO
     except Exception as problem:  # noqa: BLE001  (anything can be wrong with a driver; it is logged or raised below)
         reason, level = f"{type(problem).__name__}: {problem}", logging.WARNING
     else:
@@ -104,6 +104,13 @@ def open_hardware(
         )
     logger.log(level, "JPEGs are decoded on %d CPU threads, not on the GPU: %s", threads, reason)
     return None
+
+
+def _remedy(problem: ImportError) -> str:
+    """How to get the package that is missing."""
+    if (problem.name or "").partition(".")[0] == "triton":
+        return "Triton comes with PyTorch's CUDA builds for Linux"
+    return "pip install 'imclass[gpu]' changes that"
 
 
 def _wrongness(difference: float) -> str | None:
