@@ -40,3 +40,7 @@ CMD ["serve"]
 # SageMaker runs `train` and `serve` of one image, and mounts /opt/ml for root: no USER, and no ENTRYPOINT, so that the
 # argument is the command and gets SIGTERM itself. Its platform asks /ping by itself, and a training job has no /ping.
 FROM installed AS sagemaker
+# Triton has a C compiler make what launches its kernels.
+RUN apt-get update && \
+    apt-get install --yes --no-install-recommends gcc libc6-dev && \
+    rm -rf /var/lib/apt/lists/*
