@@ -118,7 +118,8 @@ def mixed(memory_source, jpeg, png, photo):
 
 def make(source, hardware_decoder, **options) -> Loader:
     values = {"threads": 2, "device": DEVICE, "bad_images": BadImages(1.0), "decoder": "hardware", **options}
-    return Loader(source, PREPROCESSING, hardware_decoder=hardware_decoder, **values)
+    values.setdefault("preprocessing", PREPROCESSING)
+    return Loader(source, hardware_decoder=hardware_decoder, **values)
 
 
 def helped(source, hardware_decoder, threads: int) -> Loader:

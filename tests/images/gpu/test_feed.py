@@ -175,6 +175,17 @@ def test_enlarged_images_are_counted(memory_source, jpeg, photo, decoder) -> Non
     assert sum(decoder.calls) == 1 + 2
 
 
+def test_images_that_are_all_turned_and_then_enlarged_are_the_cpus(mixed, decoder) -> None:
+    preprocessing, augmentation = Preprocessing((3, 128, 160)), AUGMENTATIONS["crop_color_transform"]
+    indices, passes = np.array([0, 2, 5, 10]), np.zeros(4, np.int64)
+    loader = make(mixed, decoder, preprocessing=preprocessing, augmentation=augmentation)
+    [batch] = collect(loader, [(indices, passes)])
+    for image, index in zip(pixels(batch), indices.tolist(), strict=True):
+        row = draw(0, 0, index, index + 1)[0]
+        np.testing.assert_array_equal(image, augment(mixed.images[index], preprocessing, augmentation, row))
+    assert decoder.calls == [1]  # to try it out
+
+
 def test_samples_of_a_pipe(mixed, decoder) -> None:
     samples = tuple(Sample(f"part:{n}", image, np.array([n], np.float32)) for n, image in enumerate(mixed.images))
     arrived = ArrivedSamples("part", np.arange(13), np.zeros(13, np.int64), samples, lambda sample: sample.key)

@@ -244,6 +244,8 @@ class HardwareFeed:
             others.update((row, images[row]) for row in rows[plan.needs_steps].tolist())
             chosen = np.flatnonzero(~plan.needs_steps)
             plan, rows = plan.taken(chosen), rows[chosen]
+        if not len(rows):
+            return None, others
         numbers = rows.tolist()
         return _Planned(rows, [images[row] for row in numbers], [suited[row] for row in numbers], plan), others
 
