@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 
 from bench.gpu import peers, pictures
+from bench.gpu.timing import check_gpu
 from imclass.data import Source, open_source
 from imclass.device import choose_device
 from imclass.images import AUGMENTATIONS, BadImages, Loader, Preprocessing, Request
@@ -40,6 +41,7 @@ MIB = 1 << 20
 
 def main() -> None:
     arguments = parse_arguments()
+    check_gpu("cuda")
     if "torchvision" in arguments.ways:
         peers.prepare_processes("bench.gpu_input")
     device = choose_device("cuda")

@@ -30,7 +30,7 @@ import torch
 from bench import machine
 from bench.gpu import peers, pictures
 from bench.gpu.ours import Settings, Trainer
-from bench.gpu.timing import Contestant, images_per_second, synchronise, take_turns
+from bench.gpu.timing import Contestant, check_gpu, images_per_second, synchronise, take_turns
 from imclass.data import open_source
 from imclass.training.process_group import Processes, join
 
@@ -41,6 +41,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "gpu.json"
 
 def main() -> None:
     arguments = parse_arguments()
+    check_gpu(arguments.device)
     if {"timm", "torchvision"} & set(arguments.only):
         peers.prepare_processes("bench.gpu.__main__")
     with join(arguments.device) as processes:
@@ -71,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=16, help="threads of imclass, processes of the peers")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if "scaling" in arguments.only and len(arguments.only) > 1:

@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from imclass.device import choose_device
+from imclass.errors import UserError
+
 STEPS_STARTED_AHEAD = 4  # of a device that computes while the host goes on
 LONGEST_REST = 60.0  # seconds
 
@@ -34,6 +37,14 @@ class Contestant:
     ahead: int = 4
     rates: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def check_gpu(name: str) -> None:
+    """End the program with a line if there is no such device. Nothing is started on it."""
+    try:
+        choose_device(name)
+    except UserError as problem:
+        raise SystemExit(str(problem)) from None
 
 
 def take_turns(contestants: Sequence[Contestant], rounds: int, seconds: float, device: torch.device) -> None:

@@ -1,5 +1,7 @@
 """Weights that are rounded together give what autocast gives that rounds each."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,19 @@ def test_answers_and_gradients_have_the_bits_of_autocasts(name: str, side: int) 
     assert rounded.keys() == usual.keys()
     assert all(torch.equal(rounded[name], value) for name, value in usual.items())
     assert all(rounded[name].dtype == torch.float32 for name in rounded if name != "logits")
+
+
+@pytest.mark.parametrize(("name", "side"), [("resnet_v1", 48), ("resnet_v2", 16)])
+def test_gradients_of_a_stage_are_there_before_the_stages_below_it_go_backward(name: str, side: int) -> None:
+    model, arrived = network(name, side), list[str]()
+    for parameter_name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(lambda _, name=parameter_name: arrived.append(name))
+    with rounded_weights(model, torch.bfloat16):
+        answers_and_gradients(model, photographs(side))
+    stages = [int(match[1]) for each in arrived if (match := re.match(r"(?:stage|layer)(\d)\.", each))]
+    assert len(set(stages)) >= 3
+    assert stages == sorted(stages, reverse=True)
 
 
 def test_all_convolutions_take_part_and_only_inside() -> None:

@@ -4,6 +4,8 @@ Without more, these are PyTorch's own operations. For the steps of a training on
 `rounding` prepares the weights.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -15,15 +17,15 @@ class Conv2d(nn.Conv2d):
     """PyTorch's convolution, which may multiply with a rounded copy of its weight.
 
     Attributes:
-        rounded_weight: the copy, see `rounding`.
+        rounded_weight: gives the copy, see `rounding`.
     """
 
-    rounded_weight: Tensor | None = None
+    rounded_weight: Callable[[], Tensor] | None = None
 
     @property
     def effective_weight(self) -> Tensor:
         """What it multiplies with."""
-        return self.weight if self.rounded_weight is None else self.rounded_weight
+        return self.weight if self.rounded_weight is None else self.rounded_weight()
 
     def forward(self, input: Tensor) -> Tensor:
         convolved: Tensor = self._conv_forward(input, self.effective_weight, self.bias)

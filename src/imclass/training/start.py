@@ -129,9 +129,7 @@ def train(
         stream=stream,
     )
     most_threads = thread_count(threads)
-    if str(output) == "":
-        raise UserError("the name of the output folder is empty", where="output")
-    output = Path(output)
+    output = output_folder(output)
     wishes = read_wishes(hyperparameters or {}, class_names, request, model, pretrained)
     places = DataPlaces.of(request, input_data_config or {}, model, pretrained)
     opened = open_trackers(trackers) if is_first() else {}
@@ -154,10 +152,26 @@ def train(
         if processes.is_main:
             write_record(output, record_of(job, places, processes))
         result = run(job, processes, shown, tracking)
-        status: Status = "interrupted" if result.interrupted else "finished"
-        is_whole = processes.is_main and bool(result.best) and not result.interrupted
-        tracking.complete(status, result.best, partial(at_end, result) if at_end and is_whole else None)
+        conclude(tracking, result, at_end if processes.is_main else None)
         return result
+
+
+def output_folder(name: str | Path) -> Path:
+    """The folder that a run writes to.
+
+    Raises:
+        UserError: it has no name.
+    """
+    if str(name) == "":
+        raise UserError("the name of the output folder is empty", where="output")
+    return Path(name)
+
+
+def conclude(tracking: Tracking, result: Run, at_end: Callable[[Run], Sequence[Path]] | None) -> None:
+    """Tell the trackers how a run ended, and what `at_end` makes of a complete one."""
+    status: Status = "interrupted" if result.interrupted else "finished"
+    is_whole = bool(result.best) and not result.interrupted
+    tracking.complete(status, result.best, partial(at_end, result) if at_end and is_whole else None)
 
 
 def make_job(

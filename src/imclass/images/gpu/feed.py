@@ -14,7 +14,7 @@ What the CPU decodes it also augments, by the CPU's own code; only the finished 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -206,14 +206,17 @@ class HardwareFeed:
                 self._read_at_once(batch, rows, images, lane)
             planned, others = self._divided(batch, images)
             fills = self._submit(batch, others, cpu)
-            shape = (len(batch.samples.indices), height, width, channels)
-            pixels = torch.empty(shape, dtype=torch.uint8, device=self._hardware.device)
-            if planned is not None:
-                refused = self._decode(batch, planned, pixels, lane)
-                fills += self._submit(batch, refused, cpu)  # which says what is wrong with them
-            else:
-                batch.finished = lane.keep([])
-            cpu.wait(fills)  # before the lane's memory is used again
+            try:
+                shape = (len(batch.samples.indices), height, width, channels)
+                pixels = torch.empty(shape, dtype=torch.uint8, device=self._hardware.device)
+                if planned is not None:
+                    refused = self._decode(batch, planned, pixels, lane)
+                    fills += self._submit(batch, refused, cpu)  # which says what is wrong with them
+                else:
+                    batch.finished = lane.keep([])
+                cpu.wait(fills)
+            finally:
+                wait(fills, self._stall_seconds)  # after an error too: they read memory that the lane uses again
         batch.pixels = pixels
 
     def _read_at_once(self, batch: DeviceBatch, rows: range, images: dict[int, Encoded], lane: Lane) -> None:
