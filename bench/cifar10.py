@@ -58,6 +58,15 @@ FAST = {  # few epochs at a high rate, which rises at first and falls to 0 at la
     "label_smoothing": 0.2,
     "epochs": 24,
 }
+MUON = FAST | {  # the same in steps that turn all directions of a convolution alike
+    "network": "resnet_v1",
+    "optimizer": "muon",
+    "learning_rate": 0.1,
+    "momentum": 0.6,
+    "warmup_epochs": 3,
+    "ema_decay": 0.99,
+    "epochs": 23,
+}
 RUNS: dict[str, dict[str, object]] = {
     "ten-epochs-28": TEN_EPOCHS | {"image_shape": "3,28,28"},
     "ten-epochs-32": TEN_EPOCHS | {"image_shape": "3,32,32", "pad_size": 4},
@@ -65,6 +74,7 @@ RUNS: dict[str, dict[str, object]] = {
     "modern-20": MODERN | {"num_layers": 20},
     "modern-18": MODERN | {"num_layers": 18},
     "fast-18": FAST,
+    "muon-18": MUON,
 }
 WARM_UP_BATCHES = 8
 VALIDATION_LINE = re.compile(r"Epoch\[(\d+)\] Validation-accuracy=([0-9.]+)")

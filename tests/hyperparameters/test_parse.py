@@ -107,7 +107,7 @@ def test_unknown_name_like_no_other() -> None:
         (
             "optimizer",
             "sdg",
-            "optimizer='sdg': must be one of sgd, adam, rmsprop, nag (did you mean sgd?)",
+            "optimizer='sdg': must be one of sgd, adam, rmsprop, nag, muon (did you mean sgd?)",
         ),
         (
             "lr_scheduler_step",

@@ -25,7 +25,7 @@ ORIGINALS: dict[str, tuple[str, tuple[object, ...], object]] = {
     "multi_label": ("boolean", (None, None), False),
     "use_weighted_loss": ("boolean", (None, None), False),
     "augmentation_type": ("choice", ("none", "crop", "crop_color", "crop_color_transform"), "none"),
-    "optimizer": ("choice", ("sgd", "adam", "rmsprop", "nag"), "sgd"),
+    "optimizer": ("choice", ("sgd", "adam", "rmsprop", "nag", "muon"), "sgd"),
     "learning_rate": ("number", UNIT, 0.1),
     "momentum": ("number", UNIT, 0.9),
     "weight_decay": ("number", UNIT, 0.0001),

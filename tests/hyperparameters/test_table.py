@@ -29,8 +29,9 @@ def test_a_row() -> None:
         "| `learning_rate` | number | 0 to 1 | 0.1 | Learning rate at the start. | 1e-06 to 0.5 |",
         "| `early_stopping` | boolean | True or False | False | Stop when the validation accuracy no longer "
         "improves. |  |",
-        "| `optimizer` | choice | sgd, adam, rmsprop, nag | sgd | sgd: stochastic gradient descent with momentum; nag: "
-        "with Nesterov's momentum; adam; rmsprop. | sgd, adam, rmsprop, nag |",
+        "| `optimizer` | choice | sgd, adam, rmsprop, nag, muon | sgd | sgd: stochastic gradient descent with "
+        "momentum; nag: with Nesterov's momentum; adam; rmsprop; muon (an extension): steps that turn all directions "
+        "of a convolution alike. | sgd, adam, rmsprop, nag |",
     ]
 
 

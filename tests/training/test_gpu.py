@@ -35,10 +35,10 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "muon", "adam", "rmsprop"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_run_on_the_gpu_answers_as_on_the_cpu(photos: Path, tmp_path: Path, optimizer: str, precision: str) -> None:
-    rate = 0.05 if optimizer in ("sgd", "nag") else 0.002
+    rate = 0.05 if optimizer in ("sgd", "nag", "muon") else 0.002
     settings = {**SETTINGS, "optimizer": optimizer, "precision_dtype": precision, "learning_rate": rate}
     result = train(photos, output=tmp_path, hyperparameters=settings, device="cuda", quiet=True)
     assert all(math.isfinite(value) for line in result.metrics for value in line.values())
@@ -55,11 +55,11 @@ def test_losses_follow_those_on_the_cpu(photos: Path, tmp_path: Path) -> None:
     assert curves[0] == pytest.approx(curves[1], rel=0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "muon", "adam", "rmsprop"])
 def test_recorded_steps_learn_as_unrecorded_ones_do(
     photos: Path, tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rate = 0.01 if optimizer in ("sgd", "nag") else 0.001
+    rate = 0.01 if optimizer in ("sgd", "nag", "muon") else 0.001
     more = {"optimizer": optimizer, "learning_rate": rate, "cutmix_alpha": 1.0, "mixup_alpha": 0.2, "ema_decay": 0.5}
     settings = {**SETTINGS, **more, "warmup_epochs": 1}
     curves = []

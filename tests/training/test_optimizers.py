@@ -11,7 +11,18 @@ import torch
 from torch import nn
 
 from imclass.hyperparameters import parse
-from imclass.training.optimizers import NAG, OPTIMIZERS, SGD, Adam, RMSProp, parameter_groups
+from imclass.models import build, initialise
+from imclass.training.optimizers import (
+    MUON_OTHERS_FACTOR,
+    NAG,
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Muon,
+    RMSProp,
+    muon_groups,
+    parameter_groups,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "optimizers"
 NAMES = ("fc_weight", "fc_bias", "bn_gamma")
@@ -117,7 +128,7 @@ def test_every_optimizer_is_built_from_hyperparameters(name: str) -> None:
     network = SmallNetwork()
     settings = parse({"optimizer": name, "weight_decay": "0.5", "learning_rate": "0.01"})
     optimizer = OPTIMIZERS[name](network, settings)
-    expected = 0.5 if name in ("sgd", "nag") else 0.0  # the original ignores weight decay for the other two
+    expected = 0.5 if name in ("sgd", "nag", "muon") else 0.0  # the original ignores weight decay for the other two
     assert {group["weight_decay"] for group in optimizer.param_groups} == {expected, 0.0}
     before = network.convolution.weight.detach().clone()
     network.convolution.weight.grad = torch.ones_like(before)
@@ -138,6 +149,66 @@ def test_nag_is_torchs() -> None:
         mine.step()
         torchs.step()
     assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_muon_turns_the_inner_convolutions() -> None:
+    network = build("resnet_v1", 18, (3, 32, 32), 4)
+    network.layer1.requires_grad_(False)  # type: ignore[union-attr]
+    [turned] = [group for group in muon_groups(network, 0.1) if group["turns"]]
+    assert turned["weight_decay"] == 0.0
+    learn = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    of_convolutions = {id(each) for name, each in learn.items() if each.ndim == 4 and name != "conv1.weight"}
+    assert {id(each) for each in turned["params"]} == of_convolutions
+    every = [id(each) for group in muon_groups(network, 0.1) for each in group["params"]]
+    assert sorted(every) == sorted(id(each) for each in learn.values())
+
+
+def test_muon_turns_weights_by_the_learning_rate_and_keeps_their_length() -> None:
+    optimizer, turned, before = one_step_of_muon(0.1)
+    assert optimizer.param_groups[0]["turns"]
+    for weight, old in zip(turned, before, strict=True):
+        length = torch.linalg.vector_norm(old)
+        torch.testing.assert_close(torch.linalg.vector_norm(weight), length, rtol=1e-5, atol=0)
+        angle = torch.acos((weight * old).sum() / length**2)
+        assert 0.06 < float(angle) < 0.12
+
+
+def test_without_a_gradient_muon_changes_nothing() -> None:
+    _, turned, before = one_step_of_muon(0.1, of_gradient=0.0)
+    for weight, old in zip(turned, before, strict=True):
+        torch.testing.assert_close(weight, old, rtol=1e-5, atol=0)
+
+
+def one_step_of_muon(rate: float, of_gradient: float = 1.0) -> tuple[Muon, list[torch.Tensor], list[torch.Tensor]]:
+    """The weights that it turns, after the step and before."""
+    network = build("resnet_v1", 18, (3, 32, 32), 4)
+    generator = torch.Generator().manual_seed(0)
+    initialise(network, generator)
+    optimizer = Muon(muon_groups(network, 0.0), rate, 0.9)
+    turned = [each for group in optimizer.param_groups if group["turns"] for each in group["params"]]
+    before = [weight.detach().clone() for weight in turned]
+    for weight in turned:
+        weight.grad = torch.randn(weight.shape, generator=generator) * of_gradient
+    optimizer.begin(rate)
+    optimizer.step()
+    return optimizer, [weight.detach() for weight in turned], before
+
+
+def test_all_else_learns_as_with_nag() -> None:
+    networks = [SmallNetwork(), SmallNetwork()]
+    networks[1].load_state_dict(networks[0].state_dict())
+    muon = Muon(muon_groups(networks[0], 0.01), 0.1, 0.9)
+    nag = NAG(parameter_groups(networks[1], 0.01), MUON_OTHERS_FACTOR * 0.1, 0.9)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for mine, theirs in zip(*(network.parameters() for network in networks), strict=True):
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            theirs.grad = mine.grad.clone()
+        for optimizer, rate in ((muon, 0.1), (nag, MUON_OTHERS_FACTOR * 0.1)):
+            optimizer.begin(rate)
+            optimizer.step()
+    for (name, mine), theirs in zip(networks[0].named_parameters(), networks[1].parameters(), strict=True):
+        assert torch.equal(mine, theirs) == (name != "convolution.weight")
 
 
 def test_state_survives_saving() -> None:

@@ -279,6 +279,7 @@ def test_a_wrong_num_training_samples_warns_and_sets_the_epochs_length(photos: P
         {"precision_dtype": "float16"},
         {"optimizer": "nag", "ema_decay": 0.9, "label_smoothing": 0.1, "lr_schedule": "cosine", "warmup_epochs": 0.5},
         {"optimizer": "rmsprop", "learning_rate": 0.001, "mixup_alpha": 0.2, "cutmix_alpha": 1.0},
+        {"optimizer": "muon", "freeze_backbone_epochs": 1, "gradient_clip_norm": 1.0},
         {"augmentation_type": "crop", "pad_size": 2, "gradient_clip_norm": 1.0, "class_weights": "balanced"},
         {"resize_mode": "pad", "resize": 20, "augmentation_type": "crop_color"},
         {"network": "resnet_v1", "resize_mode": "stretch"},

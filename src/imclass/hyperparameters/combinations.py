@@ -143,7 +143,7 @@ REMARKS: tuple[Rule, ...] = (
 )
 
 WITHOUT_EFFECT: tuple[Need, ...] = (
-    Need(("momentum",), "optimizer=sgd or nag", lambda hp: hp.optimizer in ("sgd", "nag")),
+    Need(("momentum",), "optimizer=sgd, nag or muon", lambda hp: hp.optimizer in ("sgd", "nag", "muon")),
     Need(("beta_1", "beta_2"), "optimizer=adam", lambda hp: hp.optimizer == "adam"),
     Need(("eps",), "optimizer=adam or rmsprop", lambda hp: hp.optimizer in ("adam", "rmsprop")),
     Need(("gamma",), "optimizer=rmsprop", lambda hp: hp.optimizer == "rmsprop"),

@@ -152,13 +152,14 @@ class Hyperparameters(BaseModel):
     )
 
     # Optimisation
-    optimizer: Literal["sgd", "adam", "rmsprop", "nag"] = _original(
+    optimizer: Literal["sgd", "adam", "rmsprop", "nag", "muon"] = _original(
         "sgd",
-        "sgd: stochastic gradient descent with momentum; nag: with Nesterov's momentum; adam; rmsprop.",
+        "sgd: stochastic gradient descent with momentum; nag: with Nesterov's momentum; adam; rmsprop; muon (an "
+        "extension): steps that turn all directions of a convolution alike.",
         tunable=TunableRange("categorical", choices=("sgd", "adam", "rmsprop", "nag")),
     )
     learning_rate: float = _original(0.1, "Learning rate at the start.", ge=0, le=1, tunable=_small(1e-6, 0.5))
-    momentum: float = _original(0.9, "Momentum; for sgd and nag only.", ge=0, le=1, tunable=_decay(0.0, 0.999))
+    momentum: float = _original(0.9, "Momentum; for sgd, nag and muon only.", ge=0, le=1, tunable=_decay(0.0, 0.999))
     weight_decay: float = _original(
         0.0001, "Strength of the L2 penalty on the weights.", ge=0, le=1, tunable=_small(0.0, 0.999)
     )

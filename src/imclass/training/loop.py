@@ -129,7 +129,7 @@ def check_finite(totals: Totals, hyperparameters: Hyperparameters, steps_per_epo
     if hyperparameters.optimizer in ("adam", "rmsprop") and hyperparameters.eps == 0:
         causes.append("eps=0 divides by zero where a weight has no gradient: try 1e-8")
     causes += [f"the learning rate ({rate:g} at that step, {hyperparameters.optimizer}) is too high: try {rate / 10:g}"]
-    if hyperparameters.optimizer in ("sgd", "nag") and hyperparameters.momentum > 0.95:
+    if hyperparameters.optimizer in ("sgd", "nag", "muon") and hyperparameters.momentum > 0.95:
         causes.append(f"momentum {hyperparameters.momentum:g} multiplies steps by {_amplification(hyperparameters)}")
     if hyperparameters.precision_dtype == "float16":
         causes.append("float16 overflows above 65504: try precision_dtype=bfloat16")
