@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from imclass.hyperparameters import parse
 from imclass.training.optimizers import OPTIMIZERS, ForeachOptimizer
@@ -175,20 +177,36 @@ def test_a_state_that_was_loaded_is_kept_too(name: str) -> None:
 
 
 @every_optimizer
-def test_a_scaled_step_reads_nothing_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a GPU each `item` waits for all that was started before."""
-
-    def refuse(tensor: torch.Tensor) -> None:
-        raise AssertionError("read back")
-
-    scaled = Scaled(name)
-    scaled.optimizer.begin(0.01)
-    scaled.gradients(0, SCALE)
-    with monkeypatch.context() as patch:
-        for method in ("item", "__bool__", "tolist"):
-            patch.setattr(torch.Tensor, method, refuse)
-        scaled.scaler.unscale_(scaled.optimizer)
-        scaled.scaler.step(scaled.optimizer)
-        scaled.scaler.update()
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_a_scaled_step_reads_nothing_back(name: str, clip: float) -> None:
+    """On a GPU each look at a number waits for all that was started before."""
+    scaled, plain = Scaled(name), Scaled(name)
+    for each in (scaled, plain):
+        each.optimizer.begin(0.01)
+        each.gradients(0, SCALE)
+    plain.optimizer._step_supports_amp_scaling = False
+    finish_step(scaled, clip, NothingReadBack())
+    with pytest.raises(AssertionError, match="a number was read back"):
+        finish_step(plain, clip, NothingReadBack())
     assert not hasattr(scaled.optimizer, "found_inf")
     assert scaled.scaler.get_scale() == SCALE
+
+
+class NothingReadBack(TorchDispatchMode):
+    """Inside, it is an error to take a number out of a tensor."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        assert function is not torch.ops.aten._local_scalar_dense.default, "a number was read back"
+        return function(*arguments, **(options or {}))
+
+
+def finish_step(scaled: Scaled, clip: float, mode: TorchDispatchMode) -> None:
+    """What follows on the gradients, in a dispatch mode."""
+    with mode:
+        scaled.scaler.unscale_(scaled.optimizer)
+        if clip:
+            nn.utils.clip_grad_norm_(scaled.network.parameters(), clip)
+        scaled.scaler.step(scaled.optimizer)
+        scaled.scaler.update()
