@@ -1,4 +1,4 @@
-"""The step of a process whose whole share of a batch is unreadable."""
+"""Steps without images, and steps that overflow."""
 
 from pathlib import Path
 
@@ -32,3 +32,25 @@ def test_an_idle_step_leaves_statistics_and_modes_alone(photos: Path, tmp_path: 
     assert [len(logits), len(labels), len(losses)] == [0, 0, 0]
     assert [part.training for part in training.model.modules()] == modes
     assert all(torch.equal(before[name], tensor) for name, tensor in training.model.state_dict().items())
+
+
+def test_a_float16_step_that_overflows_lowers_the_scale_and_leaves_the_weights(photos: Path, tmp_path: Path) -> None:
+    source = open_source(photos)
+    raw = {"num_classes": 3, "num_training_samples": 72, "num_layers": 8, "image_shape": "3,16,16", "ema_decay": 0.5}
+    job = Job(source, source, parse({**raw, "precision_dtype": "float16"}), "resnet_v2", None, tmp_path)
+    training = prepare(job, Processes(0, 1, 0, 1, torch.device("cpu")))
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = Batch(images, torch.zeros(4, 1), np.arange(4), planned=4)
+    train_step(training, batch, step=0, learning_rate=0.1)
+    assert training.average is not None
+    followed = training.average.updates
+    before = {name: weight.detach().clone() for name, weight in training.model.named_parameters()}
+    training.scaler.update(2.0**60)
+    _, _, losses = train_step(training, batch, step=1, learning_rate=0.1)
+    assert losses.isfinite().all()
+    assert all(torch.equal(before[name], weight) for name, weight in training.model.named_parameters())
+    assert training.scaler.get_scale() == 2.0**59
+    assert training.average.updates == followed + 1
+    training.scaler.update(2.0**10)
+    train_step(training, batch, step=2, learning_rate=0.1)
+    assert not torch.equal(before["fc1.weight"], training.model.get_parameter("fc1.weight"))

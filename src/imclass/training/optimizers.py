@@ -7,7 +7,8 @@ root of the second moment, RMSProp puts it inside the root. `nag` is the rule of
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -68,7 +69,14 @@ class ForeachOptimizer(torch.optim.Optimizer):
 
     A step has two halves: `begin` does the arithmetic of the host and leaves its result in a tensor, `step` works on
     the device alone. So the device half can be recorded once and replayed with other learning rates.
+
+    Loss scaling is part of that half. `GradScaler` would read from the device whether a gradient overflowed, and then
+    not call `step`; this one it calls in any case, and `step` lets the device choose.
     """
+
+    # What GradScaler looks for. It then sets `grad_scale`, None where gradients are divided by the scale already, and
+    # `found_inf`, which is not 0 where a gradient is not finite, both on the device, and deletes them after the step.
+    _step_supports_amp_scaling = True
 
     def __init__(self, groups: Iterable[Any], learning_rate: float, **settings: float) -> None:
         super().__init__(groups, {"lr": learning_rate, "weight_decay": 0.0, "updates": 0, **settings})
@@ -81,7 +89,10 @@ class ForeachOptimizer(torch.optim.Optimizer):
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
     def begin(self, learning_rate: float) -> None:
-        """Set the learning rate of the next `step`, and count it for the groups that learn."""
+        """Set the learning rate of the next `step`, and count it for the groups that learn.
+
+        A step is counted also where it then has no effect because gradients overflow: only the device knows that.
+        """
         for group, rate in zip(self.param_groups, self.rates, strict=True):
             group["lr"] = learning_rate
             if group["params"][0].requires_grad:
@@ -94,15 +105,44 @@ class ForeachOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Change the weights that have gradients, and their state.
+
+        Called by `GradScaler`, divide the gradients by the scale, unless that is done; and where one of them is not
+        finite, leave all weights and all state as they are.
+        """
         assert closure is None, "closures are not used here"
+        grad_scale, found_inf = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+        skipped = None if found_inf is None else found_inf != 0
         for group, rate in zip(self.param_groups, self.rates, strict=True):
             weights = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not weights:
                 continue
             gradients = [parameter.grad for parameter in weights]
+            if grad_scale is not None:
+                torch._foreach_mul_(gradients, grad_scale.double().reciprocal().float())
             if group["weight_decay"]:
                 gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
-            self.update(group, rate, weights, gradients)
+            with nullcontext() if skipped is None else self._undone_where(skipped, weights):
+                self.update(group, rate, weights, gradients)
+
+    @contextmanager
+    def _undone_where(self, skipped: torch.Tensor, weights: Tensors) -> Iterator[None]:
+        """What happens inside to the weights and their state is undone where `skipped`, a bool on the device, is true.
+
+        The values of before are put back, for no factor gets rid of a NaN. State that is new inside becomes zeros.
+        """
+        changing = self._changing(weights)
+        before = dict(zip(changing, _copies(changing), strict=True))
+        yield
+        for tensor in self._changing(weights):
+            if tensor in before:
+                torch.where(skipped, before[tensor], tensor, out=tensor)
+            else:
+                tensor.masked_fill_(skipped, 0.0)
+
+    def _changing(self, weights: Tensors) -> Tensors:
+        """The weights and all their state."""
+        return [*weights, *(tensor for weight in weights for tensor in self.state.get(weight, {}).values())]
 
     def buffers(self, name: str, weights: list[torch.Tensor]) -> list[torch.Tensor]:
         """The state tensors called `name` of these weights, zeros at first."""
@@ -215,6 +255,12 @@ class RMSProp(ForeachOptimizer):
         roots = torch._foreach_add(squares, group["eps"])
         torch._foreach_sqrt_(roots)
         _descend(weights, list(torch._foreach_div(gradients, roots)), rate)
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    copies = [torch.empty_like(tensor) for tensor in tensors]
+    torch._foreach_copy_(copies, tensors)
+    return copies
 
 
 def _descend(weights: Tensors, directions: Tensors, rate: torch.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 A step of a small network is hundreds of short kernels, and Python needs longer to start them than the GPU to run
 them. A recording starts them all at once. Everything that changes from step to step lies in tensors: the batch, the
-learning rate, the share of mixed labels.
+learning rate, the share of mixed labels, the scale of the loss.
 """
 
 import logging
@@ -92,13 +92,13 @@ class RecordedUpdate:
         except RuntimeError as error:
             log.warning("Steps cannot be recorded as a CUDA graph, going on without: %s", str(error).splitlines()[0])
             self.fails = True
+            training.scaler.update(training.scaler.get_scale())  # it forgets the step that was begun
             return False
         self.graph = graph
         return True
 
 
 def can_be_recorded(training: Training) -> bool:
-    """Whether a step runs on one GPU and without a look at its own results (as loss scaling takes)."""
+    """Whether a step runs on one GPU, and no other process takes part in it."""
     processes = training.processes
-    alone = processes.device.type == "cuda" and processes.world_size == 1
-    return alone and training.hyperparameters.precision_dtype != "float16"
+    return processes.device.type == "cuda" and processes.world_size == 1

@@ -143,11 +143,11 @@ def idle_update(training: Training, images: torch.Tensor, labels: torch.Tensor) 
 
 
 def descend(training: Training, objective: torch.Tensor) -> None:
-    """Backward and update."""
+    """Backward and update. With loss scaling, gradients that overflow change nothing but the scale."""
     training.optimizer.zero_grad(set_to_none=True)
     training.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
+    training.scaler.unscale_(training.optimizer)
     if training.hyperparameters.gradient_clip_norm > 0:
-        training.scaler.unscale_(training.optimizer)
         nn.utils.clip_grad_norm_(training.model.parameters(), training.hyperparameters.gradient_clip_norm)
     training.scaler.step(training.optimizer)
     training.scaler.update()
