@@ -28,7 +28,7 @@ from imclass.images.decoded_set import DecodedSet, decode_set
 from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.gpu.decoder import HardwareDecoder
-from imclass.images.gpu.feed import DeviceBatch, HardwareFeed
+from imclass.images.gpu.feed import CpuRows, DeviceBatch, HardwareFeed
 from imclass.images.gpu.lane import Hardware
 from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardware, wants_hardware
 from imclass.images.header import read_header
@@ -257,9 +257,9 @@ class Loader:
             pending.tasks.append(workers.submit(cut))
             return pending
         if feed is not None:
-            fill_row, read_and_fill_row = partial(self._fill_row, pending), partial(self._read_and_fill_row, pending)
-            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, read_and_fill_row, pending.failures)
-            pending.tasks += feed.begin(pending.on_device, workers)
+            cpu = CpuRows(workers, partial(self._fill_row, pending), partial(self._read_and_fill_row, pending))
+            pending.on_device = DeviceBatch(samples, pending.rows, pending.failures)
+            pending.tasks += feed.begin(pending.on_device, cpu)
             return pending
         images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
         for start in range(0, len(indices), images_a_task):
