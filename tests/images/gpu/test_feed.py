@@ -241,18 +241,26 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_garbage_collection")
-def test_a_batch_is_freed_when_nobody_reads_it_any_more(mixed, decoder, monkeypatch) -> None:
+@pytest.mark.parametrize("choice", ["cpu", "hardware"])
+@pytest.mark.parametrize("unreadable", [0, 4])
+def test_a_batch_is_freed_when_nobody_reads_it_any_more(
+    mixed, png, photo, decoder, monkeypatch, choice: str, unreadable: int
+) -> None:
+    damaged = [b"", None, png(photo(9, 70, 80))[:2000], mixed.images[11][:-9] + REFUSED]
+    mixed.images[9 : 9 + unreadable] = damaged[:unreadable]
     delivered = []
     deliver = Loader._deliver
 
     def noted(loader: Loader, pending: Pending) -> Batch:
-        delivered.extend([weakref.ref(pending), weakref.ref(pending.on_device)])
+        delivered.extend(weakref.ref(each) for each in (pending, pending.on_device) if each is not None)
         return deliver(loader, pending)
 
     monkeypatch.setattr(Loader, "_deliver", noted)
-    collect(make(mixed, decoder, augmentation=AUGMENTATIONS["crop"]), requests(13, 5))
-    assert len(delivered) == 6
-    assert [each() for each in delivered] == [None] * 6
+    batches = collect(make(mixed, decoder, decoder=choice, augmentation=AUGMENTATIONS["crop"]), requests(13, 5))
+    assert sum(len(batch.indices) for batch in batches) == 13 - unreadable
+    del batches
+    assert len(delivered) == (6 if choice == "hardware" else 3)
+    assert [each() for each in delivered if each() is not None] == []
 
 
 @pytest.mark.gpu

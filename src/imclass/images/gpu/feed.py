@@ -74,7 +74,7 @@ class DeviceBatch:
 
     samples: Samples
     uniforms: NDArray[np.float32] | None
-    failures: dict[int, ImageError]
+    failures: dict[int, str]
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     enlarged: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     pixels: torch.Tensor | None = None
@@ -182,7 +182,7 @@ class HardwareFeed:
             try:
                 images[row] = batch.samples.image(row)
             except ImageError as problem:
-                batch.failures[row] = problem
+                batch.failures[row] = problem.what
 
     def _fill_share(self, rows: Sequence[int], read_and_fill_row: ReadAndFillRow) -> None:
         """The helpers' part."""
@@ -243,7 +243,7 @@ class HardwareFeed:
             try:
                 header = read_header(images[row])
             except ImageError as problem:
-                batch.failures[row] = problem
+                batch.failures[row] = problem.what
                 continue
             if suits_hardware(images[row], header):
                 suited[row] = header
