@@ -8,8 +8,9 @@ into a .rec file in a temporary folder, and read from the page cache: resize to 
 every round each way delivers all images once, in turn; the medians and their ratios are printed. The peer is the usual
 pipeline: PIL, torchvision.transforms and a DataLoader with as many processes as there are threads.
 
-Memory is printed as it is after the first round, and by how much more it is after the last, on the host (without the
-mapped pages of the file) and on the GPU: `--ways hardware --rounds 63` are 1,000 batches between the two.
+Memory is taken after every round. Printed is what is in use after the first, and by how much more after the middle one
+and the last: what goes on growing has grown twice as much by then. `--ways hardware --rounds 63` are 1,000 batches from
+first to last. `memory_in_use` says who holds what.
 """
 
 import argparse
@@ -148,7 +149,7 @@ def torchvision_pipeline(source: Source, device: torch.device, arguments: argpar
 def measure(
     ways: dict[str, Way], rounds: int, device: torch.device
 ) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
-    """Images per second of each way in each round, and the memory in use after the first round and after the last.
+    """Images per second of each way in each round, and the memory in use after each round.
 
     A first round that does not count warms everything up.
     """
@@ -162,17 +163,33 @@ def measure(
             torch.cuda.synchronize(device)
             if number > 0:
                 rates[name].append(images / (time.perf_counter() - start))
-        if number in (1, rounds):
+        if number > 0:
             memory.append(memory_in_use(device))
     return rates, memory
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """MiB of this process on the host, without mapped files, and of all processes on the GPU."""
+    """MiB in use, by whom.
+
+    host           this process, without mapped files and page-locked memory
+    page-locked    by PyTorch, on the host
+    gpu            all processes
+    reserved       by PyTorch, on the GPU
+    allocated      of what is reserved: by tensors
+    others         the rest of the GPU's: nvJPEG, the driver, other processes
+    """
     lines = Path("/proc/self/status").read_text().splitlines()
     anonymous = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))  # kB
     free, total = torch.cuda.mem_get_info(device)
-    return {"host": anonymous / 1024, "gpu": (total - free) / MIB}
+    reserved = torch.cuda.memory_reserved(device)
+    return {
+        "host": anonymous / 1024,
+        "page-locked": torch.cuda.host_memory_stats()["allocated_bytes.current"] / MIB,
+        "gpu": (total - free) / MIB,
+        "reserved": reserved / MIB,
+        "allocated": torch.cuda.memory_allocated(device) / MIB,
+        "others": (total - free - reserved) / MIB,
+    }
 
 
 def report(rates: dict[str, list[float]], memory: list[dict[str, float]], path: Path | None) -> None:
@@ -181,12 +198,18 @@ def report(rates: dict[str, list[float]], memory: list[dict[str, float]], path: 
     print(f"{'decoder':<14}{'images/s':>10}" + "".join(f"{'to ' + name:>16}" for name in compared))
     for name, median in medians.items():
         print(f"{name:<14}{median:>10,.0f}" + "".join(f"{median / medians[other]:>16.2f}" for other in compared))
-    for place, first in memory[0].items():
-        more = memory[-1][place] - first
-        print(f"memory on the {place}: {first:,.0f} MiB after the first round, {more:+,.1f} MiB at last")
+    report_memory(memory)
     if path:
         results = {"images_per_second": rates, "memory_mib": memory, "device": torch.cuda.get_device_name(0)}
         path.write_text(json.dumps(results, indent=1))
+
+
+def report_memory(memory: list[dict[str, float]]) -> None:
+    """What is in use after the first round, and how much more after the middle one and the last."""
+    first, middle, last = memory[0], memory[len(memory) // 2], memory[-1]
+    print(f"{'memory, MiB':<14}{'round 1':>10}{f'to {len(memory) // 2 + 1}':>16}{f'to {len(memory)}':>16}")
+    for name, value in first.items():
+        print(f"{name:<14}{value:>10,.0f}{middle[name] - value:>+16,.1f}{last[name] - value:>+16,.1f}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -48,6 +49,42 @@ def test_close_drops_what_has_not_begun() -> None:
     assert later.cancelled()
     assert not done
     assert threading.active_count() == before
+
+
+def test_a_thread_without_work_keeps_nothing_of_its_last_task() -> None:
+    class Batch:
+        def decode(self) -> None:
+            pass
+
+    batch = Batch()
+    kept = weakref.ref(batch)
+    workers = Workers(1, 10.0)
+    workers.wait([workers.submit(batch.decode)])
+    del batch
+    deadline = time.monotonic() + 10  # the thread may still be on its way back
+    while kept() is not None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert kept() is None
+    workers.close()
+
+
+def test_a_task_that_has_not_begun_can_be_cancelled() -> None:
+    begun, release = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def hold() -> None:
+        begun.set()
+        release.wait(10)
+
+    workers = Workers(1, 10.0)
+    first, second, third = (workers.submit(task) for task in (hold, lambda: done.append(2), lambda: done.append(3)))
+    assert begun.wait(10)
+    assert not first.cancel()
+    assert second.cancel()
+    release.set()
+    workers.wait([first, third])
+    workers.close()
+    assert done == [3]
 
 
 def test_no_progress_ends_the_wait_and_stuck_threads_are_left(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from imclass.data.reused_memory import ReusedMemory
 from imclass.data.source import ArrivedSamples, Encoded, ImageReader, Source, image_reader
-from imclass.errors import ImageError
 from imclass.images.gpu.feed import DeviceBatch
 
 Request = tuple[NDArray[np.int64], NDArray[np.int64]] | ArrivedSamples
@@ -81,7 +80,8 @@ class Pending:
         shape: (planned, H, W, C), of `pixels`.
         is_pinned: whether `pixels` are page-locked, as the device is a GPU.
         tasks: what fills it.
-        failures: why, by row, for images that cannot be read.
+        failures: why, by row, for images that cannot be read; as text, because an error keeps all that the functions
+            had which it went through, this batch too.
         enlarged: (planned,) which images are smaller than image_shape.
         on_device: what the hardware decoder does of it; None where the CPU does all.
         copied: (images, labels) on the device, and the event that says that they have arrived.
@@ -93,7 +93,7 @@ class Pending:
     is_pinned: bool
     enlarged: NDArray[np.bool_]
     tasks: list[Future[None]] = field(default_factory=list)
-    failures: dict[int, ImageError] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
     on_device: DeviceBatch | None = None
     copied: tuple[torch.Tensor, torch.Tensor, torch.cuda.Event | None] | None = None
     _pixels: torch.Tensor | None = None

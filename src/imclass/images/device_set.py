@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imclass.errors import ImageError
 from imclass.images.decoded_set import DecodedSet
 from imclass.images.draws import Draws
 from imclass.images.plan import Cuts, Layout, plan_cuts
@@ -52,7 +51,7 @@ class CutBatch(NamedTuple):
     images: torch.Tensor
     labels: torch.Tensor
     indices: NDArray[np.int64]
-    failures: dict[int, ImageError]
+    failures: dict[int, str]
 
 
 class DeviceSet:
@@ -120,11 +119,11 @@ class DeviceSet:
             on_host = on_host.pin_memory()
         return on_host.to(self.device, non_blocking=True)
 
-    def _failures(self, indices: NDArray[np.int64], readable: int) -> dict[int, ImageError]:
+    def _failures(self, indices: NDArray[np.int64], readable: int) -> dict[int, str]:
         if readable == len(indices):
             return {}
         rows = np.flatnonzero(~self._is_readable[indices]).tolist()
-        return {row: self.unreadable[int(indices[row])] for row in rows}
+        return {row: self.unreadable[int(indices[row])].what for row in rows}
 
 
 def as_table(indices: NDArray[np.int64], cuts: Cuts, width: int) -> NDArray[np.int64]:

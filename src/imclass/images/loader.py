@@ -28,7 +28,7 @@ from imclass.images.decoded_set import DecodedSet, decode_set
 from imclass.images.device_set import Chosen, DeviceSet, put_on_device
 from imclass.images.draws import Draws
 from imclass.images.gpu.decoder import HardwareDecoder
-from imclass.images.gpu.feed import DeviceBatch, HardwareFeed
+from imclass.images.gpu.feed import CpuRows, DeviceBatch, HardwareFeed
 from imclass.images.gpu.lane import Hardware
 from imclass.images.gpu.opening import DecoderChoice, check_device, open_hardware, wants_hardware
 from imclass.images.header import read_header
@@ -257,9 +257,9 @@ class Loader:
             pending.tasks.append(workers.submit(cut))
             return pending
         if feed is not None:
-            fill_row, read_and_fill_row = partial(self._fill_row, pending), partial(self._read_and_fill_row, pending)
-            pending.on_device = DeviceBatch(samples, pending.rows, fill_row, read_and_fill_row, pending.failures)
-            pending.tasks += feed.begin(pending.on_device, workers)
+            cpu = CpuRows(workers, partial(self._fill_row, pending), partial(self._read_and_fill_row, pending))
+            pending.on_device = DeviceBatch(samples, pending.rows, pending.failures)
+            pending.tasks += feed.begin(pending.on_device, cpu)
             return pending
         images_a_task = max(1, min(_MOST_IMAGES_A_TASK, -(-len(indices) // self._threads)))
         for start in range(0, len(indices), images_a_task):
@@ -275,7 +275,7 @@ class Loader:
         if decoded.unreadable:
             for row, index in enumerate(indices.tolist()):
                 if index in decoded.unreadable:
-                    pending.failures[row] = decoded.unreadable[index]
+                    pending.failures[row] = decoded.unreadable[index].what
 
     def _fill(self, pending: Pending, chosen: range) -> None:
         """Some rows of a batch, image by image."""
@@ -290,7 +290,7 @@ class Loader:
         try:
             image = decoded.image(int(pending.samples.indices[row]))
         except ImageError as problem:
-            pending.failures[row] = problem
+            pending.failures[row] = problem.what
             return
         plan = self._plan(pending, row, decoded.width, decoded.height)
         execute(image, plan, out=pending.pixels.numpy()[row], scratch=self._scratch)
@@ -301,7 +301,7 @@ class Loader:
         try:
             data = pending.samples.image_in(row, self._scratch.encoded)
         except ImageError as problem:
-            pending.failures[row] = problem
+            pending.failures[row] = problem.what
         else:
             self._fill_row(pending, row, data)
 
@@ -320,7 +320,7 @@ class Loader:
                 scratch=self._scratch,
             )
         except ImageError as problem:
-            pending.failures[row] = problem
+            pending.failures[row] = problem.what
         else:
             pending.enlarged[row] = plan.layout.is_enlarged
 
@@ -385,10 +385,10 @@ class Loader:
             labels.record_stream(consumer)
         return Batch(images, labels, indices[pending.readable], planned=len(indices))
 
-    def _report(self, failures: list[tuple[str, ImageError]]) -> None:
+    def _report(self, failures: list[tuple[str, str]]) -> None:
         """Record the images of a batch that cannot be read: key and reason of each."""
-        for key, problem in failures:
-            self._bad_images.add(self.source.name, key, problem.what)
+        for key, reason in failures:
+            self._bad_images.add(self.source.name, key, reason)
         if failures and self._samples is not None:
             self._bad_images.check(self.source.name, self._samples)
 

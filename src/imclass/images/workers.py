@@ -85,17 +85,20 @@ class Workers:
         if self._in_background:
             go_into_background()
         while (item := self._tasks.get()) is not None:
-            future, task = item
-            if self._is_closing.is_set():
-                future.cancel()
-                future.set_running_or_notify_cancel()  # wakes tasks of other threads that wait for this one
-                continue
-            try:
-                task()
-            except BaseException as problem:  # noqa: BLE001  (not handled here: it goes to whoever waits)
-                future.set_exception(problem)
-            else:
-                future.set_result(None)
+            self._carry_out(*item)
+            del item  # or a thread that waits for a task would keep a batch of the last one, on a GPU too
+
+    def _carry_out(self, future: Future[None], task: Task) -> None:
+        if self._is_closing.is_set():
+            future.cancel()
+        if not future.set_running_or_notify_cancel():  # which wakes tasks of other threads that wait for this one
+            return
+        try:
+            task()
+        except BaseException as problem:  # noqa: BLE001  (not handled here: it goes to whoever waits)
+            future.set_exception(problem)
+        else:
+            future.set_result(None)
 
 
 def go_into_background() -> None:

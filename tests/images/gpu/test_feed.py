@@ -1,6 +1,9 @@
 """Batches of the loader with a hardware decoder: a stand-in on the CPU, and the real one where there is a GPU."""
 
+import gc
 import threading
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +12,8 @@ import torch
 
 from imclass.data.source import ArrivedSamples, Sample
 from imclass.errors import DataError
-from imclass.images import AUGMENTATIONS, BadImages, Loader, Preprocessing, augment, preprocess
+from imclass.images import AUGMENTATIONS, BadImages, Batch, Loader, Preprocessing, augment, preprocess
+from imclass.images.batch import Pending
 from imclass.images.draws import draw
 from imclass.images.gpu.decoder import suits_hardware
 from imclass.images.gpu.share import DecodeShare
@@ -225,6 +229,38 @@ def test_leaving_early_leaves_no_threads(mixed, decoder) -> None:
     assert threading.active_count() > before
     loader.close()
     assert threading.active_count() == before
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """What is in a circle of references stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+@pytest.mark.parametrize("choice", ["cpu", "hardware"])
+@pytest.mark.parametrize("unreadable", [0, 4])
+def test_a_batch_is_freed_when_nobody_reads_it_any_more(
+    mixed, png, photo, decoder, monkeypatch, choice: str, unreadable: int
+) -> None:
+    damaged = [b"", None, png(photo(9, 70, 80))[:2000], mixed.images[11][:-9] + REFUSED]
+    mixed.images[9 : 9 + unreadable] = damaged[:unreadable]
+    delivered = []
+    deliver = Loader._deliver
+
+    def noted(loader: Loader, pending: Pending) -> Batch:
+        delivered.extend(weakref.ref(each) for each in (pending, pending.on_device) if each is not None)
+        return deliver(loader, pending)
+
+    monkeypatch.setattr(Loader, "_deliver", noted)
+    batches = collect(make(mixed, decoder, decoder=choice, augmentation=AUGMENTATIONS["crop"]), requests(13, 5))
+    assert sum(len(batch.indices) for batch in batches) == 13 - unreadable
+    del batches
+    assert len(delivered) == (6 if choice == "hardware" else 3)
+    assert [each() for each in delivered if each() is not None] == []
 
 
 @pytest.mark.gpu

@@ -125,17 +125,40 @@ def test_blocks_become_channels_with_zeros_around_the_image(device: torch.device
     assert float(packed[0, 0, 2, 2]) == -0.5
 
 
+@pytest.fixture
+def no_kinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks with a smooth activation and an average in place of relu and the largest of a window.
+
+    Of a million values a few are so near to a kink that rounding alone moves them across it. One that crosses changes
+    gradients by up to a hundredth of their size in float32, on a CPU too, which hides what is to be compared. Without
+    kinks the difference grows with the rounding errors: weights changed by 3e-6 of their size change it by 8e-5.
+    """
+    monkeypatch.setattr(functional, "relu", functional.silu)
+    monkeypatch.setattr(nn.MaxPool2d, "forward", averaged)
+
+
+def averaged(pool: nn.MaxPool2d, x: Tensor) -> Tensor:
+    return functional.avg_pool2d(x, pool.kernel_size, pool.stride, pool.padding)
+
+
+@pytest.mark.usefixtures("no_kinks")
 def test_a_network_learns_the_same_with_it(device: torch.device) -> None:
-    model = build("resnet_v1", 18, (3, 65, 65), 5)
+    differences = differences_with_it("resnet_v1", 18, 65, "conv1", device)
+    assert {name: found for name, found in differences.items() if not found <= 1e-3} == {}
+
+
+def differences_with_it(network: str, num_layers: int, side: int, stem: str, device: torch.device) -> dict[str, float]:
+    """By how much, relative to its size, each gradient of a network changes with the fused convolution."""
+    model = build(network, num_layers, (3, side, side), 5)
     initialise(model, torch.Generator().manual_seed(1))
     model = model.to(device)
-    images = photographs((4, 3, 65, 65), device)
+    images = photographs((4, 3, side, side), device)
     usual = gradients(model, images)
-    with kernels(model.get_submodule("conv1")):
+    with kernels(model.get_submodule(stem)):
         packed = gradients(model, images)
     assert packed.keys() == usual.keys()
-    for name, gradient in usual.items():
-        assert_close(packed[name], gradient.double(), 1e-3)
+    norm = torch.linalg.vector_norm
+    return {name: float(norm(packed[name] - gradient) / norm(gradient)) for name, gradient in usual.items()}
 
 
 def gradients(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -211,18 +234,9 @@ def test_an_offset_that_is_frozen_gets_no_gradient(device: torch.device) -> None
     assert weight.grad is not None
 
 
-@pytest.mark.parametrize("side", [12, 65])
-def test_a_pre_activation_network_learns_the_same_with_it(side: int, device: torch.device) -> None:
-    model = build("resnet_v2", 20 if side == 12 else 18, (3, side, side), 5)
-    initialise(model, torch.Generator().manual_seed(1))
-    model = model.to(device)
-    images = photographs((4, 3, side, side), device)
-    usual = gradients(model, images)
-    with kernels(model.get_submodule("conv0")):
-        packed = gradients(model, images)
-    assert packed.keys() == usual.keys()
-    assert "bn_data.bias" in packed
-    whole = torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in usual.values()]))
-    for name, gradient in usual.items():  # some are 0 but for rounding
-        error = torch.linalg.vector_norm(packed[name] - gradient)
-        assert error <= 1e-3 * torch.linalg.vector_norm(gradient) + 1e-5 * whole, name
+@pytest.mark.usefixtures("no_kinks")
+@pytest.mark.parametrize(("num_layers", "side"), [(20, 12), (18, 65)])
+def test_a_pre_activation_network_learns_the_same_with_it(num_layers: int, side: int, device: torch.device) -> None:
+    differences = differences_with_it("resnet_v2", num_layers, side, "conv0", device)
+    assert "bn_data.bias" in differences
+    assert {name: found for name, found in differences.items() if not found <= 1e-3} == {}

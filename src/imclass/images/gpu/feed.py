@@ -65,8 +65,6 @@ class DeviceBatch:
     Attributes:
         samples: the `planned` samples asked for.
         uniforms: (planned, COLUMNS) of the augmentation; None without.
-        fill_row: the CPU's way to a row, from its encoded image.
-        read_and_fill_row: the same, from its number; what cannot be had is noted as a failure.
         failures: why, by row, for images that cannot be read.
         rows: (m,) the rows that the device has made, in order; the others are the CPU's, or failures.
         enlarged: (m,) which of them were smaller than image_shape.
@@ -76,9 +74,7 @@ class DeviceBatch:
 
     samples: Samples
     uniforms: NDArray[np.float32] | None
-    fill_row: FillRow
-    read_and_fill_row: ReadAndFillRow
-    failures: dict[int, ImageError]
+    failures: dict[int, str]
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     enlarged: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     pixels: torch.Tensor | None = None
@@ -91,6 +87,24 @@ class DeviceBatch:
         is_cpu[list(self.failures)] = False
         edges = np.flatnonzero(np.diff(is_cpu, prepend=False, append=False))
         return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+@dataclass(frozen=True)
+class CpuRows:
+    """The CPU's way to rows of a batch.
+
+    It leads to the batch that is delivered. A `DeviceBatch`, to which that leads, must therefore not hold it: only
+    Python's garbage collector frees the memory of such a circle, on the device too, perhaps 100 batches later.
+
+    Attributes:
+        threads: decode what does not suit the hardware.
+        fill_row: a row from its encoded image.
+        read_and_fill_row: the same, from its number; what cannot be had is noted as a failure.
+    """
+
+    threads: Workers
+    fill_row: FillRow
+    read_and_fill_row: ReadAndFillRow
 
 
 @dataclass(frozen=True)
@@ -140,19 +154,15 @@ class HardwareFeed:
         self._helpers = Workers(hardware.share.threads, stall_seconds)
         hardware.share.begin_pass()
 
-    def begin(self, batch: DeviceBatch, cpu: Workers) -> list[Future[None]]:
-        """Begin a batch; it is done when all the futures are.
-
-        Args:
-            cpu: threads that decode what does not suit the hardware.
-        """
+    def begin(self, batch: DeviceBatch, cpu: CpuRows) -> list[Future[None]]:
+        """Begin a batch; it is done when all the futures are."""
         planned = len(batch.samples.indices)
         first_of_helpers = planned - self._hardware.share.rows_of_threads(planned)
         images: dict[int, Encoded] = {}
         pieces = [] if self._read_together else _pieces(range(first_of_helpers), _IMAGES_A_TASK)
         reads = [self._readers.submit(partial(self._read, batch, rows, images)) for rows in pieces]
         shared = _pieces(range(first_of_helpers, planned), _IMAGES_A_TASK)
-        fills = [self._helpers.submit(partial(self._fill_share, batch, rows)) for rows in shared]
+        fills = [self._helpers.submit(partial(self._fill_share, rows, cpu.read_and_fill_row)) for rows in shared]
         make = partial(self._make, batch, range(first_of_helpers), images, reads, cpu)
         return [*reads, *fills, self._makers.submit(make)]
 
@@ -172,22 +182,22 @@ class HardwareFeed:
             try:
                 images[row] = batch.samples.image(row)
             except ImageError as problem:
-                batch.failures[row] = problem
+                batch.failures[row] = problem.what
 
-    def _fill_share(self, batch: DeviceBatch, rows: Sequence[int]) -> None:
+    def _fill_share(self, rows: Sequence[int], read_and_fill_row: ReadAndFillRow) -> None:
         """The helpers' part."""
         start = time.perf_counter()
         for row in rows:
             if self._is_closing.is_set():
                 return
-            batch.read_and_fill_row(row)
+            read_and_fill_row(row)
         self._hardware.share.thread_took(time.perf_counter() - start, len(rows))
 
-    def _fill(self, batch: DeviceBatch, images: dict[int, Encoded]) -> None:
+    def _fill(self, images: dict[int, Encoded], fill_row: FillRow) -> None:
         for row, data in images.items():
             if self._is_closing.is_set():
                 return
-            batch.fill_row(row, data)
+            fill_row(row, data)
 
     def _make(
         self,
@@ -195,7 +205,7 @@ class HardwareFeed:
         rows: range,
         images: dict[int, Encoded],
         reads: list[Future[None]],
-        cpu: Workers,
+        cpu: CpuRows,
     ) -> None:
         """Make a batch: all its `rows` but those that the CPU threads fill."""
         self._readers.wait(reads)
@@ -205,16 +215,16 @@ class HardwareFeed:
             if self._read_together is not None:
                 self._read_at_once(batch, rows, images, lane)
             planned, others = self._divided(batch, images)
-            fills = self._submit(batch, others, cpu)
+            fills = self._submit(others, cpu)
             try:
                 shape = (len(batch.samples.indices), height, width, channels)
                 pixels = torch.empty(shape, dtype=torch.uint8, device=self._hardware.device)
                 if planned is not None:
                     refused = self._decode(batch, planned, pixels, lane)
-                    fills += self._submit(batch, refused, cpu)  # which says what is wrong with them
+                    fills += self._submit(refused, cpu)  # which says what is wrong with them
                 else:
                     batch.finished = lane.keep([])
-                cpu.wait(fills)
+                cpu.threads.wait(fills)
             finally:
                 wait(fills, self._stall_seconds)  # after an error too: they read memory that the lane uses again
         batch.pixels = pixels
@@ -233,7 +243,7 @@ class HardwareFeed:
             try:
                 header = read_header(images[row])
             except ImageError as problem:
-                batch.failures[row] = problem
+                batch.failures[row] = problem.what
                 continue
             if suits_hardware(images[row], header):
                 suited[row] = header
@@ -282,11 +292,12 @@ class HardwareFeed:
         batch.rows, batch.enlarged = planned.rows[is_made], planned.plan.is_enlarged[is_made]
         return {int(planned.rows[place]): planned.encoded[place] for place in np.flatnonzero(~is_made)}
 
-    def _submit(self, batch: DeviceBatch, images: dict[int, Encoded], cpu: Workers) -> list[Future[None]]:
+    def _submit(self, images: dict[int, Encoded], cpu: CpuRows) -> list[Future[None]]:
         """Let the CPU threads fill rows."""
         images_a_task = max(1, min(_IMAGES_A_TASK, -(-len(images) // self._threads)))
         pieces = _pieces(sorted(images), images_a_task)
-        return [cpu.submit(partial(self._fill, batch, {row: images[row] for row in piece})) for piece in pieces]
+        parts = [{row: images[row] for row in piece} for piece in pieces]
+        return [cpu.threads.submit(partial(self._fill, part, cpu.fill_row)) for part in parts]
 
 
 def _pieces(rows: Sequence[int], length: int) -> list[Sequence[int]]:
