@@ -62,7 +62,6 @@ MUON = FAST | {  # the same in steps that turn all directions of a convolution a
     "network": "resnet_v1",
     "optimizer": "muon",
     "learning_rate": 0.1,
-    "momentum": 0.6,
     "warmup_epochs": 3,
     "ema_decay": 0.99,
     "epochs": 23,

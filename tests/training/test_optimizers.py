@@ -13,7 +13,6 @@ from torch import nn
 from imclass.hyperparameters import parse
 from imclass.models import build, initialise
 from imclass.training.optimizers import (
-    MUON_OTHERS_FACTOR,
     NAG,
     OPTIMIZERS,
     SGD,
@@ -198,14 +197,14 @@ def test_all_else_learns_as_with_nag() -> None:
     networks = [SmallNetwork(), SmallNetwork()]
     networks[1].load_state_dict(networks[0].state_dict())
     muon = Muon(muon_groups(networks[0], 0.01), 0.1, 0.9)
-    nag = NAG(parameter_groups(networks[1], 0.01), MUON_OTHERS_FACTOR * 0.1, 0.9)
+    nag = NAG(parameter_groups(networks[1], 0.01), 0.1, 0.9)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
         for mine, theirs in zip(*(network.parameters() for network in networks), strict=True):
             mine.grad = torch.randn(mine.shape, generator=generator)
             theirs.grad = mine.grad.clone()
-        for optimizer, rate in ((muon, 0.1), (nag, MUON_OTHERS_FACTOR * 0.1)):
-            optimizer.begin(rate)
+        for optimizer in (muon, nag):
+            optimizer.begin(0.1)
             optimizer.step()
     for (name, mine), theirs in zip(networks[0].named_parameters(), networks[1].parameters(), strict=True):
         assert torch.equal(mine, theirs) == (name != "convolution.weight")

@@ -18,7 +18,7 @@ from imclass.hyperparameters import Hyperparameters
 from imclass.models.convolution import StemConv2d
 from imclass.training.orthogonalisation import orthogonalised
 
-MUON_OTHERS_FACTOR = 4.0  # learning rate of what Muon does not turn, as a multiple of its own
+MUON_MOMENTUM = 0.6  # of what Muon turns; Jordan's for CIFAR-10
 
 Groups = list[dict[str, Any]]
 Tensors = list[torch.Tensor]
@@ -186,27 +186,25 @@ class NAG(ForeachOptimizer):
 
 
 class Muon(NAG):
-    """m = momentum*m + g;  o = orthogonalised(g + momentum*m), n of whose rows or columns are orthonormal;
+    """m = 0.6*m + g;  o = orthogonalised(g + 0.6*m), n of whose rows or columns are orthonormal;
     v = w - r*|w|*o/sqrt(n);  w = v*|w|/|v|.
 
     This is Jordan's Muon (see `orthogonalisation`), on the sphere of weights of one length: the length of a
     convolution's weight means little, as a batch norm follows, and so r is the angle of a step, about, in radians. All
-    that is no weight of an inner convolution learns as with NAG, at `MUON_OTHERS_FACTOR` times the rate.
+    that is no weight of an inner convolution learns as with NAG, whose momentum is the one that is given: as the length
+    of a step is fixed here, momentum makes it no longer, and the best one is another.
 
     `torch.optim.Muon` takes matrices only, one after the other, and neither keeps lengths nor has a rule for the rest.
     """
-
-    def step_size(self, group: dict[str, Any]) -> float:
-        return float(group["lr"] if group["turns"] else MUON_OTHERS_FACTOR * group["lr"])
 
     def update(self, group: dict[str, Any], rate: torch.Tensor, weights: Tensors, gradients: Tensors) -> None:
         if not group["turns"]:
             super().update(group, rate, weights, gradients)
             return
         velocities = self.buffers("momentum", weights)
-        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_mul_(velocities, MUON_MOMENTUM)
         torch._foreach_add_(velocities, gradients)
-        steps = orthogonalised(torch._foreach_add(gradients, velocities, alpha=group["momentum"]))
+        steps = orthogonalised(torch._foreach_add(gradients, velocities, alpha=MUON_MOMENTUM))
         lengths = torch._foreach_norm(weights)
         sizes = torch._foreach_mul(torch._foreach_mul(lengths, rate), [_rank(weight) ** -0.5 for weight in weights])
         torch._foreach_sub_(weights, torch._foreach_mul(steps, sizes))
